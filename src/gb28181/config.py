@@ -1,0 +1,241 @@
+"""Settings: one file (`conf/gb28181.toml`), each key also as environment variable `GB28181__SECTION__KEY`.
+
+Every key is described, with unit and default, in `conf/gb28181.toml`; a test holds the two together. A key that does not
+exist is an error that names the nearest one: a silent typing mistake in a recorder's configuration costs recordings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from gb28181.errors import Invalid
+from gb28181.ids import domain_of
+
+ENV_PREFIX: Final = "GB28181__"
+
+
+def _listed(value: object) -> object:
+    """A comma-separated string from the environment as a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SipSettings(_Section):
+    host: str = "0.0.0.0"
+    port: int = Field(5060, ge=0, le=65535)
+    server_id: str = Field("34020000002000000001", pattern=r"^\d{20}$")
+    domain: str = ""
+    password: str = ""
+    advertise: str = ""
+    user_agent: str = "gb28181"
+    date_header: bool = True
+    keepalive_interval_s: float = Field(60, gt=0)
+    keepalive_misses: int = Field(3, ge=1)
+    offline_after_s: float = Field(180, gt=0)
+    register_expires_s: int = Field(86400, ge=60)
+    register_min_expires_s: int = Field(30, ge=0)
+    nonce_ttl_s: float = Field(300, ge=5)
+    wrong_passwords_before_403: int = Field(2, ge=0)
+    transaction_timeout_s: float = Field(32, gt=0)
+    query_timeout_s: float = Field(10, gt=0)
+    max_message_bytes: int = Field(65535, ge=1500)
+    max_tcp_message_bytes: int = Field(8 << 20, ge=65535)
+    max_tcp_connections: int = Field(20000, ge=1)
+    tcp_idle_s: float = Field(600, gt=0)
+    unauthenticated_per_s: float = Field(2000, gt=0)
+    per_source_per_s: float = Field(500, gt=0)
+    max_transactions: int = Field(200_000, ge=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_domain(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("domain"):
+            data = {**data, "domain": domain_of(str(data.get("server_id", "34020000002000000001")))}
+        return data
+
+
+class HttpSettings(_Section):
+    host: str = "0.0.0.0"
+    port: int = Field(8080, ge=0, le=65535)
+    certificate: str = ""
+    private_key: str = ""
+    token_ttl_s: int = Field(12 * 3600, ge=60)
+    media_token_ttl_s: int = Field(3600, ge=30)
+    login_attempts_per_minute: int = Field(10, ge=1)
+    max_body_bytes: int = Field(1 << 20, ge=1024)
+    viewer_buffer_bytes: int = Field(8 << 20, ge=1 << 16)
+    max_viewers: int = Field(2000, ge=1)
+
+
+class MediaSettings(_Section):
+    host: str = "0.0.0.0"
+    advertise: str = ""
+    ports: str = Field("20000-31999", pattern=r"^\d{1,5}-\d{1,5}$")
+    ingests: int = Field(0, ge=0, le=64)
+    transport: Literal["auto", "udp", "tcp"] = "auto"
+    tick_ms: int = Field(40, ge=5, le=500)
+    watched_tick_ms: int = Field(20, ge=5, le=500)
+    receive_buffer_kib: int = Field(1024, ge=64)
+    reorder_ms: int = Field(200, ge=0, le=2000)
+    reorder_packets: int = Field(256, ge=2, le=4096)
+    silence_s: float = Field(5, gt=0)
+    first_rtp_timeout_s: float = Field(10, gt=0)
+    lost_after_s: float = Field(10, gt=0)
+    idle_s: float = Field(15, ge=0)
+    invite_timeout_s: float = Field(18, gt=0)
+    rtcp_interval_s: float = Field(5, gt=0)
+    port_quarantine_s: float = Field(20, ge=0)
+    orphan_s: float = Field(24 * 3600, ge=0)
+
+    @property
+    def port_range(self) -> range:
+        low, high = (int(part) for part in self.ports.split("-"))
+        return range(low, high + 1)
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> MediaSettings:
+        low, high = (int(part) for part in self.ports.split("-"))
+        if not 1024 <= low < high <= 65535:
+            raise ValueError(f"ports {self.ports}: expected LOW-HIGH with 1024 <= LOW < HIGH <= 65535")
+        return self
+
+
+class RecordingSettings(_Section):
+    default_mode: Literal["off", "always"] = "off"
+    volumes: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    segment_seconds: float = Field(300, ge=1)
+    segment_max_seconds: float = Field(360, ge=1)
+    retention_hours: float = Field(360, gt=0)
+    high_mark: float = Field(0.90, gt=0, le=1)
+    low_mark: float = Field(0.88, gt=0, le=1)
+    min_free_mib: int = Field(1024, ge=0)
+    write_bytes: int = Field(256 << 10, ge=4096)
+    write_seconds: float = Field(3, gt=0)
+    sync_seconds: float = Field(5, gt=0)
+    suspect_seconds: float = Field(3, gt=0)
+    stall_pool_mib: int = Field(256, ge=1)
+    gap_seconds: float = Field(5, gt=0)
+    retry_min_s: float = Field(1, gt=0)
+    retry_max_s: float = Field(30, gt=0)
+    hash: Literal["sha256", "none"] = "sha256"
+
+    @model_validator(mode="after")
+    def _check(self) -> RecordingSettings:
+        if self.segment_max_seconds < self.segment_seconds:
+            # A shorter segment asked for by itself is meant; the cap follows in the same proportion.
+            object.__setattr__(self, "segment_max_seconds", self.segment_seconds * 1.2)
+        if self.low_mark > self.high_mark:
+            raise ValueError(f"low_mark {self.low_mark} is above high_mark {self.high_mark}")
+        return self
+
+
+class CatalogSettings(_Section):
+    refresh_hours: float = Field(24, gt=0)
+    first_answer_s: float = Field(120, gt=0)
+    quiet_s: float = Field(30, gt=0)
+    parallel_queries: int = Field(16, ge=1)
+    max_items: int = Field(200_000, ge=1)
+
+
+class AdminSettings(_Section):
+    password: str = ""
+
+
+class DatabaseSettings(_Section):
+    url: str = ""
+    flush_ms: int = Field(200, ge=1)
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(_Section):
+    """Everything that can be set, with defaults that record a district on one machine."""
+
+    sip: SipSettings = Field(default_factory=lambda: SipSettings.model_validate({}))
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    media: MediaSettings = Field(default_factory=MediaSettings)
+    recording: RecordingSettings = Field(default_factory=RecordingSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    admin: AdminSettings = Field(default_factory=AdminSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the file, lets the environment override it, and checks every key and value.
+
+    Args:
+        path: A TOML file, or None for the defaults.
+        environ: Where `GB28181__…` variables come from.
+
+    Raises:
+        Invalid: One message that lists every unknown key (with the nearest known one) and every value out of range.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise Invalid(f"configuration {path} cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Invalid(f"configuration {path} is not TOML: {error}") from None
+    origin: dict[tuple[str, ...], str] = {}
+    for name, value in environ.items():
+        if not name.startswith(ENV_PREFIX):
+            continue
+        keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        if len(keys) != 2:
+            raise Invalid(f"environment variable {name}: expected {ENV_PREFIX}SECTION__KEY")
+        section = data.setdefault(keys[0], {})
+        if not isinstance(section, dict):
+            raise Invalid(f"configuration: [{keys[0]}] is not a section")
+        section[keys[1]] = value
+        origin[keys] = name
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(entry["loc"], entry["type"], entry["msg"], origin) for entry in error.errors()]
+        raise Invalid("configuration: " + "; ".join(lines)) from None
+
+
+def dump(settings: Settings) -> str:
+    """The settings as JSON for the processes that `serve` starts; holds passwords, so it goes through a pipe only."""
+    return settings.model_dump_json()
+
+
+def restore(text: str) -> Settings:
+    """The settings of `dump`."""
+    return Settings.model_validate(json.loads(text))
+
+
+def _explain(location: tuple[int | str, ...], kind: str, message: str, origin: Mapping[tuple[str, ...], str]) -> str:
+    keys = tuple(str(part) for part in location)
+    named = ".".join(keys)
+    if keys in origin:
+        named = f"{named} (from {origin[keys]})"
+    if kind != "extra_forbidden":
+        return f"{named}: {message}"
+    if len(keys) == 1:
+        known = list(Settings.model_fields)
+    else:
+        section = Settings.model_fields[keys[0]].annotation
+        known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+    near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.4)
+    hint = f", did you mean {'.'.join((*keys[:-1], near[0]))}?" if near else f", known are: {', '.join(known)}"
+    return f"unknown key {named}{hint}"

@@ -1,0 +1,93 @@
+"""Everything this package raises on purpose.
+
+A fault of the peer and a bug of our own caller are different types: a parser raises `WireError` or returns.
+"""
+
+from __future__ import annotations
+
+
+class Gb28181Error(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class WireError(Gb28181Error):
+    """The peer sent something we cannot accept.
+
+    Args:
+        reason: What was seen and what was expected, in one sentence; safe to log and to show.
+        status: SIP status code to answer with, where an answer is due.
+        clause: Clause of the standard or RFC that was violated, "" where none applies.
+    """
+
+    def __init__(self, reason: str, *, status: int = 400, clause: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.clause = clause
+
+
+class SipSyntaxError(WireError):
+    """Bytes that are no SIP message (RFC 3261 §7)."""
+
+
+class MediaRefused(WireError):
+    """The peer cannot serve the media we asked for (488 / 486, Annex G)."""
+
+
+class PeerTimeout(Gb28181Error):
+    """A transaction or an SN was never answered."""
+
+
+class Unreachable(Gb28181Error):
+    """There is no way to the peer: offline, no route, connection refused or lost."""
+
+
+class NotFound(Gb28181Error):
+    """No such device, channel, session or file (API 404)."""
+
+
+class Conflict(Gb28181Error):
+    """The request contradicts the present state (API 409)."""
+
+
+class Invalid(Gb28181Error):
+    """A value from an operator or a configuration file cannot be used (API 400)."""
+
+
+class Denied(Gb28181Error):
+    """Who asks has not proved who it is (API 401) or may not do it (API 403).
+
+    Args:
+        authenticated: Whether the caller is known; decides between 403 and 401.
+    """
+
+    def __init__(self, reason: str, *, authenticated: bool = False) -> None:
+        super().__init__(reason)
+        self.authenticated = authenticated
+
+
+class Unavailable(Gb28181Error):
+    """A part of the server cannot serve now: overloaded, starting, disk full (API 503)."""
+
+
+class NoPicture(Gb28181Error):
+    """A stream could not be opened; says how far it came.
+
+    Args:
+        message: What was seen, what was expected and what to do.
+        stage: Last stage reached, one of `session.model.Stage`.
+        detail: Facts for the operator: SIP status, seconds waited, addresses.
+    """
+
+    def __init__(self, message: str, *, stage: str, detail: dict[str, str | int | float] | None = None) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.detail = detail or {}
+
+
+class StorageError(Gb28181Error):
+    """A recording volume or file cannot be used."""
+
+
+class MisuseError(Gb28181Error):
+    """Our own caller's bug; never sent to a peer."""

@@ -1,0 +1,243 @@
+"""What services need of the world. Each port has the real adapter and a fake in `tests/fakes.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from gb28181.accounts.model import User
+from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.device.model import Address, Device, Route, SipTransport
+from gb28181.ids import DeviceId
+from gb28181.messages import MediaTransport, Snapshot
+from gb28181.recording.model import Gap, Segment
+from gb28181.session.model import Dialog, StreamRecord
+
+# --- signalling ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SipRequest:
+    """A request that arrived, outside or inside a dialog; already de-duplicated by its server transaction.
+
+    Args:
+        headers: First value of each header by its full lower-case name (`from`, `user-agent`, `x-gb-ver`); the address
+            headers as text. Unknown ones are kept.
+        user: User part of From: the source of the message (A.1). `to_user`, `uri_user`: of To and of the Request-URI.
+        route: Where it came from and where the answer goes.
+        faults: Names of the faults that the parser tolerated in it ("wrong-content-length").
+    """
+
+    method: str
+    uri: str
+    uri_user: str
+    user: str
+    to_user: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    cseq: int
+    headers: Mapping[str, str]
+    content_type: str
+    body: bytes
+    route: Route
+    key: object = field(repr=False, compare=False, default=None)
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SipResponse:
+    """A final or provisional answer to a request of ours."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A 2xx to an INVITE: the dialog it made and its SDP. The ACK has not been sent yet."""
+
+    response: SipResponse
+    dialog: Dialog
+
+
+class Signalling(Protocol):
+    """SIP for the services: real transactions below, no sockets above."""
+
+    def respond(
+        self,
+        request: SipRequest,
+        status: int,
+        reason: str = "",
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> None:
+        """Answers once; a retransmission of the request is answered from the transaction."""
+
+    async def message(self, route: Route, *, to: str, body: bytes, timeout_s: float | None = None) -> SipResponse:
+        """Sends MESSAGE with an `Application/MANSCDP+xml` body to `sip:<to>@<remote>`; returns the final answer.
+
+        Raises:
+            PeerTimeout: No final answer within the transaction's time.
+            Unreachable: No connection, or the transport refused.
+        """
+
+    async def invite(
+        self,
+        route: Route,
+        *,
+        to: str,
+        sdp: bytes,
+        subject: str,
+        timeout_s: float,
+        on_provisional: Callable[[int], None] | None = None,
+    ) -> Answered:
+        """Sends INVITE; returns on 2xx. The caller persists the dialog, then calls `ack`.
+
+        On cancellation or timeout CANCEL is sent, and a late 2xx is answered by ACK and BYE without the caller.
+
+        Raises:
+            MediaRefused: A final answer of 300 or more; its `status` says which.
+            PeerTimeout, Unreachable: As for `message`.
+        """
+
+    def ack(self, dialog: Dialog) -> None:
+        """Sends the ACK of the INVITE that made this dialog; later copies of its 2xx are answered with it again."""
+
+    async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
+        """Ends a dialog, one of an earlier process too; any final answer counts as ended (quirk Q37)."""
+
+    def local_for(self, remote: Address, transport: SipTransport) -> Address:
+        """The address told to this peer: configured, else the local address of the route to it."""
+
+    def is_connected(self, route: Route) -> bool:
+        """Whether a TCP route's connection still stands; always true for UDP."""
+
+
+Handler = Callable[[SipRequest], Awaitable[None]]
+
+
+# --- media ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A reserved media port in one ingest."""
+
+    stream_id: str
+    ingest: str
+    ingest_epoch: int
+    port: int
+
+
+class Ingests(Protocol):
+    """The ingest processes, chosen by load."""
+
+    async def open_receiver(self, stream_id: str, key: ChannelKey, *, transport: MediaTransport, ssrc: int) -> Receiver:
+        """Reserves a port.
+
+        Raises:
+            Unavailable: No ingest runs, or no port is free.
+        """
+
+    def confirm(self, receiver: Receiver, *, ssrc: int, peer: Address) -> None: ...
+
+    def set_recording(self, ingest: str, stream_id: str, recording: bool) -> None: ...
+
+    async def close_receiver(self, ingest: str, stream_id: str, cause: str) -> None:
+        """Closes it and waits until its segment is closed; an ingest that is gone counts as closed."""
+
+    async def snapshot(self, ingest: str) -> Snapshot: ...
+
+    async def delete_segments(self, volume: str, paths: Sequence[str]) -> frozenset[str]:
+        """Removes closed segments; returns the paths that could **not** be removed.
+
+        Raises:
+            Unavailable: No ingest serves this volume now.
+        """
+
+
+# --- stores --------------------------------------------------------------------------------------------------------
+
+
+class DeviceStore(Protocol):
+    async def load_devices(self) -> list[Device]: ...
+
+    def save_device(self, device: Device) -> None:
+        """Written behind, in batches within `database.flush_ms`; the last state of a device wins."""
+
+    async def save_device_now(self, device: Device) -> None: ...
+
+    async def delete_device(self, device_id: DeviceId) -> None:
+        """Removes the device and its channels; recordings, their rows and gaps stay."""
+
+
+class ChannelStore(Protocol):
+    async def load_channels(self) -> list[Channel]: ...
+
+    def save_channels(self, channels: Sequence[Channel]) -> None:
+        """Written behind like devices; never removes a row."""
+
+    async def save_channel_now(self, channel: Channel) -> None: ...
+
+
+class StreamStore(Protocol):
+    async def load_streams(self) -> list[StreamRecord]: ...
+
+    async def save_stream(self, record: StreamRecord) -> None:
+        """Committed when it returns: the ACK waits for it."""
+
+    async def delete_stream(self, stream_id: str) -> None: ...
+
+
+class SegmentStore(Protocol):
+    async def add_segments(self, segments: Sequence[Segment]) -> None:
+        """Committed when it returns; a segment that is there already (volume, path) is left alone."""
+
+    async def segments_between(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
+    ) -> list[Segment]:
+        """Segments that overlap [start, end), by start then id; `after` is (start, id) of the last one of the page before."""
+
+    async def last_segment(self, key: ChannelKey) -> Segment | None: ...
+
+    async def expired_segments(self, key: ChannelKey, before: int, *, limit: int) -> list[Segment]:
+        """Segments that ended before, oldest first."""
+
+    async def oldest_segments(self, volume: str, *, limit: int) -> list[Segment]: ...
+
+    async def recorded_channels(self) -> list[ChannelKey]:
+        """Every channel that has a segment."""
+
+    async def delete_segments(self, segment_ids: Sequence[int]) -> None: ...
+
+    async def open_gap(self, gap: Gap) -> None:
+        """Adds a gap that begins; one that is open on the channel already is left alone."""
+
+    async def close_gap(self, key: ChannelKey, end: int, *, shortest: int) -> None:
+        """Ends the open gap of a channel; removes it when it is shorter than `shortest` microseconds."""
+
+    async def gaps_between(self, key: ChannelKey, start: int, end: int, *, limit: int) -> list[Gap]: ...
+
+
+class UserStore(Protocol):
+    async def load_user(self, username: str) -> User | None: ...
+
+    async def save_user(self, user: User) -> None: ...
+
+    async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None: ...
+
+
+class Secrets(Protocol):
+    """Encrypts what is kept at rest under the key file of the data folder."""
+
+    def seal(self, text: str) -> bytes: ...
+
+    def open(self, sealed: bytes) -> str: ...

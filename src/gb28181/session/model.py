@@ -1,0 +1,123 @@
+"""Streams and sessions. A *stream* is one INVITE dialog with one channel and its receiver in an ingest; a *session* is what
+one API caller holds. There is one live stream per channel however many sessions, viewers and recordings use it (Annex K)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from gb28181.catalog.model import ChannelKey
+from gb28181.device.model import Route
+
+
+class Stage(StrEnum):
+    """How far opening a stream has come; the last one reached is what an operator is told."""
+
+    RESERVED = "reserved"
+    INVITED = "invited"
+    TRYING = "trying"
+    ANSWERED = "answered"
+    CONNECTED = "connected"
+    FIRST_RTP = "first_rtp"
+    FIRST_PS = "first_ps"
+    FIRST_KEY_FRAME = "first_key_frame"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """An INVITE dialog of ours as UAC (RFC 3261 §12), complete enough to send BYE after a restart.
+
+    Args:
+        local_uri, remote_uri: From and To values without tags, in angle brackets as sent.
+        target: Remote target: Contact of the answer, or the URI of the INVITE where Contact is missing.
+        route_set: Route headers, first hop first.
+        cseq: Of the last request sent in it; rises strictly (quirk Q149b).
+        route: The way the INVITE went.
+    """
+
+    call_id: str
+    local_uri: str
+    local_tag: str
+    remote_uri: str
+    remote_tag: str
+    target: str
+    route_set: tuple[str, ...]
+    cseq: int
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """What the database keeps of a running stream: written before the ACK, removed after the BYE was answered or given up.
+
+    Args:
+        ingest: Name of the ingest that holds the receiver.
+        receiver_port: Its media port.
+        closing: We have decided to end it; only the BYE is still due.
+    """
+
+    stream_id: str
+    key: ChannelKey
+    ingest: str
+    ingest_epoch: int
+    transport: Literal["udp", "tcp"]
+    receiver_port: int
+    ssrc: int
+    dialog: Dialog
+    created_at: datetime
+    closing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    stage: Stage
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one caller of the API opened.
+
+    Args:
+        stages: Times at which the stream behind it reached each stage.
+    """
+
+    session_id: str
+    key: ChannelKey
+    user: str
+    opened_at: datetime
+    stages: tuple[StageTime, ...] = ()
+    transport: Literal["", "udp", "tcp"] = ""
+    viewers: int = 0
+    recording: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUp:
+    """A stream delivers pictures."""
+
+    key: ChannelKey
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDown:
+    """A stream ended; `stage` is the last one it had reached."""
+
+    key: ChannelKey
+    stream_id: str
+    cause: str
+    stage: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFailed:
+    """A stream could not be opened."""
+
+    key: ChannelKey
+    stage: str
+    message: str
+    detail: dict[str, str | int | float] = field(default_factory=dict)
