@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gb28181.accounts.model import User
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.device.model import Address, Device, Route, SipTransport
 from gb28181.ids import DeviceId
-from gb28181.messages import MediaTransport, Snapshot
+from gb28181.messages import MediaTransport, Snapshot, StreamState
 from gb28181.recording.model import Gap, Segment
 from gb28181.session.model import Dialog, StreamRecord
 
@@ -162,6 +162,59 @@ class Ingests(Protocol):
         Raises:
             Unavailable: No ingest serves this volume now.
         """
+
+
+# --- features to each other ----------------------------------------------------------------------------------------
+
+
+class Devices(Protocol):
+    """What other features ask about devices; `device.service.DeviceService` is the one."""
+
+    def get(self, device_id: DeviceId) -> Device: ...
+
+    def is_online(self, device_id: DeviceId) -> bool: ...
+
+    def route(self, device_id: DeviceId) -> Route:
+        """Raises: Unreachable: it is offline; an old address is never used (W16)."""
+
+    def remember_media_transport(self, device_id: DeviceId, transport: MediaTransport) -> None: ...
+
+
+class Channels(Protocol):
+    """What other features ask about channels; `catalog.service.CatalogService` is the one."""
+
+    def channel(self, key: ChannelKey) -> Channel: ...
+
+    def all_channels(self) -> list[Channel]: ...
+
+    def is_online(self, key: ChannelKey) -> bool: ...
+
+    async def change(
+        self,
+        key: ChannelKey,
+        *,
+        alias: str | None = None,
+        recording_mode: Literal["", "always", "off"] | None = None,
+        retention_hours: float | None = None,
+    ) -> Channel: ...
+
+
+class Streams(Protocol):
+    """Live streams for recording; `session.service.SessionService` is the one."""
+
+    async def hold_for_recording(self, key: ChannelKey, *, transport: str | None = None) -> None:
+        """Joins or opens the channel's stream and has it written; returns once its first key frame came.
+
+        Raises:
+            NoPicture: It could not be opened; says how far it came.
+        """
+
+    def release_recording(self, key: ChannelKey) -> None: ...
+
+    def stream_state(self, key: ChannelKey) -> StreamState | None: ...
+
+    def is_recording(self, key: ChannelKey) -> bool:
+        """Whether the stream stands and recording holds it."""
 
 
 # --- stores --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Literal
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.device.model import Route
+from gb28181.messages import Snapshot
 
 
 class Stage(StrEnum):
@@ -121,3 +122,20 @@ class StreamFailed:
     stage: str
     message: str
     detail: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestUp:
+    """An ingest answered: what it holds. The same epoch as before means that it never stopped."""
+
+    name: str
+    epoch: int
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IngestDown:
+    """The connection to an ingest broke; whether its streams live shows when it answers again, or does not."""
+
+    name: str
+    epoch: int
