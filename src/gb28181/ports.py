@@ -213,6 +213,8 @@ class Streams(Protocol):
 
     def stream_state(self, key: ChannelKey) -> StreamState | None: ...
 
+    def channel_of(self, stream_id: str) -> ChannelKey | None: ...
+
     def is_recording(self, key: ChannelKey) -> bool:
         """Whether the stream stands and recording holds it."""
 

@@ -1,0 +1,444 @@
+"""Recording that comes back by itself: what is wanted is compared with what is being written, again and again (W27).
+
+A channel that is to be recorded is *due*. A due channel without a running stream is opened, with jittered exponential
+back-off per channel (W28) and few at once per device; nothing that fails ever removes it from the list. Every hole goes to the
+gap ledger with its cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gb28181.bus import Bus
+from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
+from gb28181.clock import Clock, from_us
+from gb28181.config import RecordingSettings
+from gb28181.device.model import DeviceOnline, DeviceRegistered
+from gb28181.errors import Gb28181Error, Invalid, NoPicture
+from gb28181.ids import DeviceId
+from gb28181.messages import Progress, SegmentClosed
+from gb28181.ports import Channels, Devices, SegmentStore, Streams
+from gb28181.recording.model import (
+    Gap,
+    RecordingChanged,
+    RecordingMode,
+    Segment,
+    SegmentStored,
+    coverage,
+    merged,
+)
+from gb28181.session.model import IngestUp, StreamDown
+
+logger = logging.getLogger(__name__)
+
+_PER_DEVICE: Final = 4
+_AT_ONCE: Final = 64
+_OFF_PENALTY: Final = 10.0
+"""A channel whose catalogue status is OFF is tried too, this much less often: devices report wrong states (quirk Q74)."""
+_US: Final = 1_000_000
+_LONGEST_QUERY_US: Final = 62 * 86400 * _US
+
+_CAUSES: Final[dict[str, str]] = {
+    "silent": "no_media",
+    "closed": "stream_closed",
+    "stalled": "disk_too_slow",
+    "volume": "volume_failed",
+    "crash": "server_stopped",
+    "stopped": "server_stopped",
+    "restart": "ingest_restarted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """What an operator sees of one channel's recording.
+
+    Args:
+        since: Start of the present state, as far as known.
+        message: Why it does not record, "" while it does.
+    """
+
+    mode: RecordingMode
+    state: str
+    since: datetime | None
+    message: str
+    retention_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPage:
+    """Segments and gaps of a range.
+
+    Args:
+        coverage: Share of the range (up to now) that is recorded, the segment being written included.
+        next: (start, id) of the last segment when there are more, else None.
+    """
+
+    segments: list[Segment]
+    gaps: list[Gap]
+    coverage: float
+    next: tuple[int, int] | None
+
+
+class _Attempt:
+    """Back-off of one due channel."""
+
+    __slots__ = ("failures", "message", "next_at", "running", "since", "transport")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.next_at = 0.0
+        self.running = False
+        self.message = ""
+        self.since: datetime | None = None
+        self.transport: str | None = None
+
+
+class RecordingService:
+    """Keeps due channels recorded, stores their segments, answers what is there."""
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        *,
+        streams: Streams,
+        devices: Devices,
+        channels: Channels,
+        store: SegmentStore,
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._streams = streams
+        self._devices = devices
+        self._channels = channels
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._attempts: dict[ChannelKey, _Attempt] = {}
+        self._opening: dict[DeviceId, int] = defaultdict(int)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._wake = asyncio.Event()
+        self._reconciler: asyncio.Task[None] | None = None
+        self._paused = True
+        self.counters: dict[str, int] = {"segments": 0, "bytes": 0, "attempts": 0, "failures": 0}
+        bus.subscribe(StreamDown, self._stream_down)
+        bus.subscribe(Progress, self._progress)
+        bus.subscribe(DeviceOnline, lambda event: self._device_back(event.device_id))
+        bus.subscribe(DeviceRegistered, self._registered)
+        bus.subscribe(ChannelsChanged, lambda _event: self._wake.set())
+        bus.subscribe(IngestUp, self._ingest_up)
+
+    async def __aenter__(self) -> RecordingService:
+        self._reconciler = asyncio.create_task(self._run(), name="recording reconciler")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        tasks = [*self._tasks, *([self._reconciler] if self._reconciler else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def begin(self) -> None:
+        """Starts opening streams: called once the ingests have said what still runs, so that nothing is opened twice."""
+        self._paused = False
+        self._wake.set()
+
+    def pause(self) -> None:
+        """Opens nothing any more: the server is being stopped."""
+        self._paused = True
+
+    # --- what operators ask ------------------------------------------------------------------------------------
+
+    async def set_mode(
+        self, key: ChannelKey, mode: str, *, transport: str | None = None, retention_hours: float | None = None
+    ) -> RecordingStatus:
+        """Records a channel from now on, or no longer; kept over restarts.
+
+        Raises:
+            NotFound: No such channel.
+            Invalid: Unknown mode.
+        """
+        if mode not in ("always", "off"):
+            raise Invalid(f"recording mode {mode!r} is unknown, expected always or off")
+        self._channels.channel(key)
+        wanted: RecordingMode = "always" if mode == "always" else "off"
+        await self._channels.change(key, recording_mode=wanted, retention_hours=retention_hours)
+        if wanted == "always":
+            attempt = self._attempts.setdefault(key, _Attempt())
+            attempt.transport = transport
+            attempt.next_at = 0.0
+            attempt.failures = 0
+        else:
+            self._stop(key)
+            await self._store.close_gap(key, self._clock.utc_us(), shortest=self._shortest_gap)
+        self._wake.set()
+        self._bus.publish(RecordingChanged(key, wanted, "starting" if wanted == "always" else "off"))
+        return self.status(key)
+
+    def status(self, key: ChannelKey) -> RecordingStatus:
+        """Raises: NotFound."""
+        channel = self._channels.channel(key)
+        mode = self.mode_of(channel)
+        hours = self.retention_of(channel)
+        if mode == "off":
+            return RecordingStatus(mode, "off", None, "", hours)
+        state = self._streams.stream_state(key)
+        if self._streams.is_recording(key) and state is not None and state.segment_start:
+            return RecordingStatus(mode, "recording", from_us(state.segment_start), "", hours)
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            return RecordingStatus(mode, "starting", None, "", hours)
+        if self._streams.is_recording(key):
+            return RecordingStatus(mode, "recording" if not attempt.message else "starting", attempt.since, "", hours)
+        failed = attempt.failures > 0 and not attempt.running
+        return RecordingStatus(mode, "failed" if failed else "starting", attempt.since, attempt.message, hours)
+
+    def mode_of(self, channel: Channel) -> RecordingMode:
+        if channel.recording_mode:
+            return channel.recording_mode
+        return self._settings.default_mode if channel.is_playable else "off"
+
+    def retention_of(self, channel: Channel) -> float:
+        return channel.retention_hours or self._settings.retention_hours
+
+    def counts(self) -> dict[str, int]:
+        """`due` channels and how many of them are `recording` now."""
+        due = self._due()
+        return {"due": len(due), "recording": sum(self._streams.is_recording(channel.key) for channel in due)}
+
+    async def recordings(
+        self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
+    ) -> RecordingPage:
+        """Closed segments that overlap [start, end), the holes between them, and the share covered.
+
+        Args:
+            start, end: UTC microseconds.
+
+        Raises:
+            Invalid: The range is empty or longer than 62 days.
+        """
+        if end <= start:
+            raise Invalid("the range is empty: end must lie after start")
+        if end - start > _LONGEST_QUERY_US:
+            raise Invalid("the range is longer than 62 days: ask for it in parts")
+        page = await self._store.segments_between(key, start, end, limit=limit + 1, after=after)
+        more = len(page) > limit
+        page = page[:limit]
+        everything = page
+        if more or after is not None:
+            everything = await self._store.segments_between(key, start, end, limit=200_000)
+        now = self._clock.utc_us()
+        spans = [(segment.start, segment.end) for segment in everything]
+        state = self._streams.stream_state(key)
+        if state is not None and state.segment_start and self._streams.is_recording(key):
+            spans.append((state.segment_start, max(state.last_media_at, state.segment_start)))
+        horizon = min(end, now)
+        gaps = await self._gaps(key, start, horizon, spans, everything)
+        share = coverage(spans, start, horizon, bridge=self._shortest_gap) if horizon > start else 0.0
+        return RecordingPage(page, gaps, share, (page[-1].start, page[-1].segment_id) if more and page else None)
+
+    async def _gaps(
+        self, key: ChannelKey, start: int, end: int, spans: Sequence[tuple[int, int]], segments: Sequence[Segment]
+    ) -> list[Gap]:
+        """Holes as the disk shows them, with the causes that the ledger knows."""
+        ledger = await self._store.gaps_between(key, start, end, limit=100_000)
+        by_end = {segment.end: _CAUSES.get(segment.end_cause, "") for segment in segments}
+        holes: list[Gap] = []
+        covered = merged(spans, bridge=self._shortest_gap)
+        for (_, left), (right, _) in zip(covered, covered[1:], strict=False):
+            cause = next((gap.cause for gap in ledger if gap.start < right and (gap.end or end) > left), "")
+            holes.append(Gap(key, left, right, cause or by_end.get(left, "") or "unknown"))
+        last = covered[-1][1] if covered else start
+        for gap in ledger:
+            # Before the first segment and after the last one only the ledger knows whether recording was due.
+            outside = gap.start >= last or not covered or (gap.end or end) <= covered[0][0]
+            if outside and (gap.end or end) - gap.start > self._shortest_gap:
+                holes.append(gap)
+        return sorted(holes, key=lambda gap: gap.start)
+
+    # --- what ingests say --------------------------------------------------------------------------------------
+
+    async def store_segments(self, events: Sequence[SegmentClosed]) -> None:
+        """Puts closed segments into the database; returns when they are committed and may be acknowledged."""
+        segments = [
+            Segment(
+                key=ChannelKey(DeviceId(event.device_id), DeviceId(event.channel_id)),
+                start=event.start,
+                end=event.end,
+                bytes=event.bytes,
+                sha256=event.sha256,
+                chain=event.chain,
+                volume=event.volume,
+                path=event.path,
+                end_cause=event.end_cause,
+                lost=event.lost,
+                key_frames=event.key_frames,
+                adopted=event.adopted,
+            )
+            for event in events
+        ]
+        await self._store.add_segments(segments)
+        for segment in segments:
+            self.counters["segments"] += 1
+            self.counters["bytes"] += segment.bytes
+            await self._store.close_gap(segment.key, segment.start, shortest=self._shortest_gap)
+            if segment.end_cause != "rotated" and self._is_due(segment.key) and not self._writes(segment.key, segment.end):
+                await self._store.open_gap(Gap(segment.key, segment.end, 0, self._cause(segment)))
+            self._bus.publish(SegmentStored(segment.key, segment.start, segment.end, segment.bytes))
+
+    def _writes(self, key: ChannelKey, after: int) -> bool:
+        state = self._streams.stream_state(key)
+        return state is not None and state.segment_start > after
+
+    def _cause(self, segment: Segment) -> str:
+        cause = _CAUSES.get(segment.end_cause, segment.end_cause)
+        if cause in ("no_media", "stream_closed") and not self._devices.is_online(segment.key.device_id):
+            return "device_offline"
+        return cause
+
+    def _progress(self, event: Progress) -> None:
+        if event.what == "recording" and (key := self._streams.channel_of(event.stream_id)) is not None:
+            self._begun(key, event.at)
+
+    def _begun(self, key: ChannelKey, at: int) -> None:
+        attempt = self._attempts.setdefault(key, _Attempt())
+        attempt.message = ""
+        attempt.failures = 0
+        attempt.since = attempt.since or from_us(at)
+        self._start(self._store.close_gap(key, at, shortest=self._shortest_gap))
+        self._bus.publish(RecordingChanged(key, "always", "recording"))
+
+    def _ingest_up(self, event: IngestUp) -> None:
+        for state in event.snapshot.streams:
+            if state.recording and state.segment_start:
+                key = ChannelKey(DeviceId(state.device_id), DeviceId(state.channel_id))
+                self._begun(key, state.segment_start)
+
+    def _stream_down(self, event: StreamDown) -> None:
+        attempt = self._attempts.get(event.key)
+        if attempt is not None:
+            attempt.since = None
+            attempt.message = f"the stream ended: {event.cause}"
+            attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
+        self._wake.set()
+
+    def _registered(self, event: DeviceRegistered) -> None:
+        if event.is_new:
+            self._device_back(event.device_id)
+
+    def _device_back(self, device_id: DeviceId) -> None:
+        for key, attempt in self._attempts.items():
+            if key.device_id == device_id:
+                attempt.next_at = 0.0
+                attempt.failures = 0
+        self._wake.set()
+
+    # --- reconciling -------------------------------------------------------------------------------------------
+
+    @property
+    def _shortest_gap(self) -> int:
+        return int(self._settings.gap_seconds * _US)
+
+    def _due(self) -> list[Channel]:
+        return [channel for channel in self._channels.all_channels() if self.mode_of(channel) == "always"]
+
+    def _is_due(self, key: ChannelKey) -> bool:
+        try:
+            return self.mode_of(self._channels.channel(key)) == "always"
+        except Gb28181Error:
+            return False
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._paused:
+                continue
+            try:
+                self._reconcile(asyncio.get_running_loop().time())
+            except Exception:  # border: a background task that must never end
+                logger.exception("recording reconciler failed")
+
+    def _reconcile(self, now: float) -> None:
+        """Opens what is due and not recording; every channel keeps its own pace."""
+        due = self._due()
+        keys = {channel.key for channel in due}
+        for key in [key for key in self._attempts if key not in keys]:
+            self._stop(key)
+        total = sum(self._opening.values())
+        for channel in due:
+            key = channel.key
+            attempt = self._attempts.setdefault(key, _Attempt())
+            if attempt.running or attempt.next_at > now or self._streams.is_recording(key):
+                continue
+            if not self._devices.is_online(key.device_id):
+                attempt.message = "the device is offline"
+                continue
+            if total >= _AT_ONCE or self._opening[key.device_id] >= _PER_DEVICE:
+                continue
+            total += 1
+            attempt.running = True
+            self._opening[key.device_id] += 1
+            self._start(self._open(channel, attempt))
+
+    async def _open(self, channel: Channel, attempt: _Attempt) -> None:
+        key = channel.key
+        self.counters["attempts"] += 1
+        loop = asyncio.get_running_loop()
+        try:
+            await self._streams.hold_for_recording(key, transport=attempt.transport)
+        except NoPicture as error:
+            self.counters["failures"] += 1
+            attempt.failures += 1
+            attempt.message = str(error)
+            # A caller's wish may be one that this device cannot fulfil; recording matters more than the wish.
+            attempt.transport = None
+            pause = min(self._settings.retry_max_s, self._settings.retry_min_s * 2 ** min(attempt.failures - 1, 10))
+            if not channel.status_on:
+                pause *= _OFF_PENALTY
+            attempt.next_at = loop.time() + pause * random.uniform(0.7, 1.3)
+            self._bus.publish(RecordingChanged(key, "always", "failed", str(error)))
+            await self._open_missing_gap(key)
+        else:
+            attempt.message = ""
+            attempt.since = self._clock.utc()
+        finally:
+            attempt.running = False
+            self._opening[key.device_id] -= 1
+            if not self._opening[key.device_id]:
+                del self._opening[key.device_id]
+            self._wake.set()
+
+    async def _open_missing_gap(self, key: ChannelKey) -> None:
+        """A channel that ought to record and cannot has a hole from its last segment on, or from now."""
+        last = await self._store.last_segment(key)
+        begin = last.end if last is not None else self._clock.utc_us()
+        if not self._writes(key, begin):
+            cause = "device_offline" if not self._devices.is_online(key.device_id) else "no_picture"
+            await self._store.open_gap(Gap(key, begin, 0, cause))
+
+    def _stop(self, key: ChannelKey) -> None:
+        self._attempts.pop(key, None)
+        self._streams.release_recording(key)
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[Any] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("recording task failed", exc_info=error)
