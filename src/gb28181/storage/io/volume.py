@@ -1,0 +1,102 @@
+"""A recording volume: one folder that belongs to one server.
+
+`.gb28181-volume` in its root holds the instance id of its owner; a second server is refused, because two retentions on one
+store delete each other's guarantees. The file appears with its content at once, so that ingests may start together.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gb28181.errors import StorageError
+
+OWNER: Final = ".gb28181-volume"
+OPEN: Final = ".open"
+"""Folder of the markers of open segments, one folder in it a writer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Root of a volume. A reader makes one of a path; a writer takes it from `open_volume`.
+
+    Args:
+        instance: Instance id of the server that owns it, "" for a reader.
+    """
+
+    root: Path
+    instance: str = ""
+
+    def space(self) -> Space:
+        """Size and free bytes now.
+
+        Raises:
+            StorageError: The volume does not answer.
+        """
+        try:
+            state = os.statvfs(self.root)
+        except OSError as error:
+            raise StorageError(f"volume {self.root}: {error.strerror}") from None
+        return Space(state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes of a volume; `free_bytes` is what this process may still use (blocks reserved for root excluded)."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+def open_volume(root: Path | str, instance: str) -> Volume:
+    """Takes a volume into use: creates it, claims it, proves that it can be written.
+
+    Args:
+        instance: Instance id of this server (`<data>/instance`).
+
+    Raises:
+        StorageError: It cannot be created or written, or it belongs to another server; says what to do.
+    """
+    volume = Volume(Path(os.path.abspath(root)), instance)
+    try:
+        volume.root.mkdir(parents=True, exist_ok=True)
+        owner = claim(volume)
+        (volume.root / OPEN).mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"recording volume {volume.root} cannot be written: {error.strerror or error}. "
+            "Check that the disk is mounted, not read-only and not full, and that the server's user may write there."
+        ) from None
+    if owner != instance:
+        raise StorageError(
+            f"recording volume {volume.root} belongs to another server (instance {owner[:40]!r}, this one is {instance!r}). "
+            f"Give this server a folder of its own in recording.volumes; or, if the other server is gone for good and this "
+            f"one is to take over its recordings, remove {volume.root / OWNER}."
+        )
+    return volume
+
+
+def claim(volume: Volume) -> str:
+    """Writes the owner file unless there is one; returns the owner. Always writes something, as a proof that it can.
+
+    Raises:
+        OSError: As the operating system says.
+    """
+    owner = volume.root / OWNER
+    attempt = volume.root / f"{OWNER}.{os.getpid()}"
+    attempt.write_text(volume.instance + "\n", encoding="utf-8")
+    try:
+        fd = os.open(attempt, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        try:
+            os.link(attempt, owner)
+        except FileExistsError:
+            pass
+        return owner.read_text(encoding="utf-8", errors="replace").strip()
+    finally:
+        attempt.unlink(missing_ok=True)
