@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from gb28181.bus import Bus
@@ -253,7 +254,7 @@ class RecordingService:
         by_end = {segment.end: _CAUSES.get(segment.end_cause, "") for segment in segments}
         holes: list[Gap] = []
         covered = merged(spans, bridge=self._shortest_gap)
-        for (_, left), (right, _) in zip(covered, covered[1:], strict=False):
+        for (_, left), (right, _) in pairwise(covered):
             cause = next((gap.cause for gap in ledger if gap.start < right and (gap.end or end) > left), "")
             holes.append(Gap(key, left, right, cause or by_end.get(left, "") or "unknown"))
         last = covered[-1][1] if covered else start

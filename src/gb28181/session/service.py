@@ -69,6 +69,7 @@ class LiveStream:
         self.state: StreamState | None = None
         self.up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.moved = asyncio.Event()
+        self.gone = asyncio.Event()
         self.closing = False
         self.silent_since: float | None = None
         self.opener: asyncio.Task[None] | None = None
@@ -258,10 +259,12 @@ class SessionService:
 
     async def _hold(self, key: ChannelKey, holder: str, transport: str | None) -> LiveStream:
         while (old := self._streams.get(key)) is not None and old.closing:
-            await asyncio.sleep(0.05)  # the camera must have its BYE before it gets the next INVITE (quirk Q94)
+            await old.gone.wait()  # the camera must have its BYE before it gets the next INVITE (quirk Q94)
         stream = self._streams.get(key)
         if stream is None:
             stream = self._new(key, uuid.uuid4().hex)
+            # Sessions outlive a stream that fell silent: the new one serves them again.
+            stream.holders.update(session.session_id for session in self._sessions.values() if session.key == key)
             stream.holders.add(holder)
             stream.opener = self._start(self._open(stream, transport))
         else:
@@ -462,6 +465,7 @@ class SessionService:
             self._streams.pop(stream.key, None)
             self._by_id.pop(stream.stream_id, None)
             stream.state = None
+            stream.gone.set()
         for session_id in [holder for holder in stream.holders if holder in self._sessions]:
             if cause in ("closed", "stopped", "failed", "cancelled"):
                 self._sessions.pop(session_id, None)
