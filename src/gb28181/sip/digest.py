@@ -33,6 +33,21 @@ _PREFIX: Final = struct.Struct("!I4s")
 _MAC_BYTES: Final = 8
 
 
+def digest_response(
+    algorithm: Algorithm, *, username: str, realm: str, password: str, method: str, uri: str, nonce: str, counter: str = ""
+) -> str:
+    """Lower-case hex of the response (RFC 2617 §3.2.2.1).
+
+    Args:
+        counter: `nc:cnonce:qop` as the client wrote them; "" for the form without qop (RFC 2069).
+    """
+    digest = _HASHES[algorithm]
+    ha1 = digest(_octets(f"{username}:{realm}:{password}"))
+    ha2 = digest(_octets(f"{method}:{uri}"))
+    middle = f"{nonce}:{counter}" if counter else nonce
+    return digest(_octets(f"{ha1}:{middle}:{ha2}"))
+
+
 class Verdict(Enum):
     """What an Authorization header proves."""
 
@@ -94,9 +109,8 @@ class DigestServer:
             source: Host that the request came from; the nonce serves no other.
             stale: The client's nonce was the fault, not its password.
         """
-        value = (
-            f'Digest realm="{self.realm}",nonce="{self._nonce(int(now), os.urandom(4), source)}",algorithm={self._algorithm}'
-        )
+        nonce = self._nonce(int(now), os.urandom(4), source)
+        value = f'Digest realm="{self.realm}",nonce="{nonce}",algorithm={self._algorithm}'
         return value + ",stale=true" if stale else value
 
     def verify(
@@ -139,9 +153,8 @@ class DigestServer:
             return Verification(Verdict.WRONG, _explain(fields, uri, device_id, password), username)
         if stale := self._use(nonce, issued, device_id, int(fields["nc"], 16) if counted else None, now):
             return Verification(Verdict.STALE, stale, username)
-        return Verification(
-            Verdict.OK, "" if username == device_id else f"username {username[:40]!r} is not the device id", username
-        )
+        differs = "" if username == device_id else f"username {username[:40]!r} is not the device id"
+        return Verification(Verdict.OK, differs, username)
 
     def _unusable(self, fields: Mapping[str, str]) -> str:
         algorithm = fields.get("algorithm", "")
@@ -158,14 +171,19 @@ class DigestServer:
 
     def _matches(self, fields: Mapping[str, str], method: str, password: str | Sequence[str], *, counted: bool) -> bool:
         """Every password is tried, whichever matched: time tells nothing."""
-        digest = _HASHES[self._algorithm]
-        middle = f"{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}" if counted else fields["nonce"]
-        ha2 = digest(_octets(f"{method}:{fields.get('uri', '')}"))
         given = _octets(fields["response"].lower())
         found = False
         for secret in [password] if isinstance(password, str) else password:
-            ha1 = digest(_octets(f"{fields.get('username', '')}:{self.realm}:{secret}"))
-            expected = digest(_octets(f"{ha1}:{middle}:{ha2}"))
+            expected = digest_response(
+                self._algorithm,
+                username=fields.get("username", ""),
+                realm=self.realm,
+                password=secret,
+                method=method,
+                uri=fields.get("uri", ""),
+                nonce=fields["nonce"],
+                counter=f"{fields['nc']}:{fields['cnonce']}:{fields['qop']}" if counted else "",
+            )
             found |= hmac.compare_digest(expected.encode(), given)
         return found
 
