@@ -1,7 +1,7 @@
 """Control's side of the ingest sockets: one connection per ingest, kept for ever, requests answered by number.
 
-Implements `ports.Ingests`. What an ingest reports goes on the bus; closed segments go to recording and are acknowledged once they
-are in the database, so that none is lost between the two processes.
+Implements `ports.Ingests`. What an ingest reports goes on the bus; closed segments go to recording and are acknowledged once
+they are in the database, so that none is lost between the two processes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,143 @@
+"""Command line. `serve` and `sim` are for people; `_control`, `_ingest`, `_edge` are what `serve` starts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from gb28181 import __version__
+from gb28181.config import Settings, load, restore
+from gb28181.errors import Gb28181Error
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; 0 when it ended as asked, 2 when it could not start."""
+    parser = argparse.ArgumentParser(prog="gb28181", description="Platform server for GB/T 28181 video networks.")
+    parser.add_argument("--version", action="version", version=f"gb28181 {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="start the platform")
+    serve.add_argument("--config", type=Path, help="configuration file (default: conf/gb28181.toml where it exists)")
+    serve.add_argument("--data", type=Path, help="folder for everything that must be kept (default: ./data)")
+    serve.add_argument("--demo", action="store_true", help="also start simulated cameras, recorded, in a data folder of their own")
+    serve.set_defaults(run=_serve)
+
+    sim = commands.add_parser("sim", help="simulate cameras and NVRs")
+    sim.set_defaults(run=_sim)
+    if (arguments or sys.argv[1:])[:1] == ["sim"]:  # only this command loads what simulating needs
+        from gb28181.sim import cli
+
+        cli.add_arguments(sim)
+
+    for part, run in (("_control", _control), ("_ingest", _ingest), ("_edge", _edge)):
+        child = commands.add_parser(part)
+        child.add_argument("--name", default=part[1:])
+        child.set_defaults(run=run)
+
+    parsed = parser.parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except Gb28181Error as error:
+        print(f"gb28181: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from gb28181.control import serve
+
+    config: Path | None = arguments.config
+    if config is None and Path("conf/gb28181.toml").is_file():
+        config = Path("conf/gb28181.toml")
+    data: Path = arguments.data or Path("data/demo" if arguments.demo else "data")
+    return serve.run(load(config), data, demo=arguments.demo)
+
+
+def _sim(arguments: argparse.Namespace) -> int:
+    from gb28181.sim import cli
+
+    return cli.run(arguments)
+
+
+def _control(arguments: argparse.Namespace) -> int:
+    from gb28181.control.app import main as control
+
+    settings, data = _inherited()
+    _die_with_parent()
+    return asyncio.run(control(settings, data), loop_factory=_uvloop())
+
+
+def _ingest(arguments: argparse.Namespace) -> int:
+    from gb28181.control.paths import DataFolder, ingest_names, port_share
+    from gb28181.ingest.app import main as ingest
+    from gb28181.ops.keys import load_or_create
+
+    settings, data = _inherited()
+    folder = DataFolder.at(data)
+    names = ingest_names(settings)
+    return ingest(
+        settings,
+        data=folder.root,
+        name=arguments.name,
+        ports=port_share(settings, names.index(arguments.name), len(names)),
+        socket_path=folder.ingest_socket(arguments.name),
+        volumes=folder.volumes(settings),
+        instance=load_or_create(folder.root).instance,
+    )
+
+
+def _edge(arguments: argparse.Namespace) -> int:
+    from gb28181.control.paths import DataFolder, ingest_names
+    from gb28181.edge.app import main as edge
+    from gb28181.ops.keys import load_or_create
+    from gb28181.tokens import derive
+
+    settings, data = _inherited()
+    _die_with_parent()
+    folder = DataFolder.at(data)
+    return edge(
+        settings,
+        console=Path(__file__).parent / "edge" / "console",
+        control_socket=folder.control_socket,
+        edge_socket=folder.edge_socket,
+        ingest_sockets={name: folder.ingest_socket(name) for name in ingest_names(settings)},
+        volumes=folder.volumes(settings),
+        link_key=derive(load_or_create(folder.root).secret, "link"),
+        pid_file=folder.pid_file("edge"),
+    )
+
+
+def _inherited() -> tuple[Settings, Path]:
+    """Settings and data folder from the process that started this one; they hold passwords, so they come by a pipe."""
+    given = json.loads(sys.stdin.read())
+    return restore(given["settings"]), Path(given["data"])
+
+
+def _die_with_parent() -> None:
+    """Ends this process with the supervisor. By SIGKILL: a control that ends in order would stop every camera."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent or parent == 1:
+        sys.exit(0)  # it died in between
+
+
+def _uvloop():  # type: ignore[no-untyped-def]  # its loop type is known only where it is installed
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""`gb28181 serve`: starts control, ingests and edge, and starts again whatever ends.
+
+An ingest lives in a session of its own and outlives everybody: a new `serve` finds it by its socket and goes on with it. Control
+and edge die with this process (parent-death signal), by SIGKILL, so that no camera is told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from gb28181.config import Settings, dump
+from gb28181.control.paths import DataFolder, ingest_names
+from gb28181.errors import StorageError, WireError
+from gb28181.messages import FrameReader, Hello
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+_STABLE_S: Final = 30.0
+_STOP_S: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the start printed: the ports really bound and a password made just now."""
+
+    http_port: int
+    sip_port: int
+    admin_password: str | None
+
+
+class Child:
+    """One process, started again when it ends."""
+
+    def __init__(self, name: str, arguments: list[str], config: bytes, *, detached: bool = False) -> None:
+        self.name = name
+        self.restarts = 0
+        self.pid = 0
+        self._arguments = arguments
+        self._config = config
+        self._detached = detached
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self, adopted: int = 0) -> None:
+        """Keeps it running; ends only by cancellation."""
+        pause = _FIRST_PAUSE_S
+        if adopted:
+            self.pid = adopted
+            logger.info("found running", extra={"part": self.name, "pid": adopted})
+            await _gone(adopted)
+            logger.warning("ended", extra={"part": self.name, "pid": adopted})
+        while True:
+            began = time.monotonic()
+            status = await self._once()
+            pause = _FIRST_PAUSE_S if time.monotonic() - began > _STABLE_S else min(_LONGEST_PAUSE_S, pause * 2)
+            self.restarts += 1
+            logger.error("ended, starting it again", extra={"part": self.name, "status": status, "pause_s": round(pause, 1)})
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> int:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gb28181", *self._arguments,
+            stdin=asyncio.subprocess.PIPE, start_new_session=self._detached,
+        )  # fmt: skip
+        self._process = process
+        self.pid = process.pid
+        assert process.stdin is not None
+        try:
+            process.stdin.write(self._config)
+            await process.stdin.drain()
+            process.stdin.close()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it ended at once; its status says so
+        return await process.wait()
+
+    def signal(self, number: int) -> None:
+        if self.pid:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when the process has ended; kills it after the time."""
+        if not self.pid:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._process is not None and self._process.pid == self.pid:
+                    await self._process.wait()
+                else:
+                    await _gone(self.pid)
+        except TimeoutError:
+            logger.error("did not end in time, killed", extra={"part": self.name})
+            self.signal(signal.SIGKILL)
+
+
+async def _gone(pid: int) -> None:
+    """Waits for a process that is not our child."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def find_ingest(path: Path) -> int:
+    """Pid of the ingest that answers at a socket, 0 when none does."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(2.0)
+        try:
+            connection.connect(str(path))
+            frames = FrameReader()
+            while True:
+                for message in frames.feed(connection.recv(65536) or b"\xff\xff\xff\xff"):
+                    if isinstance(message, Hello):
+                        return message.pid
+        except (OSError, WireError):
+            return 0
+
+
+def take_lock(folder: DataFolder) -> IO[str]:
+    """Takes the data folder for this server; the lock ends with the process.
+
+    Raises:
+        StorageError: Another server uses it.
+    """
+    handle = folder.lock.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        pid = handle.read().strip() or "unknown"
+        raise StorageError(
+            f"another server (pid {pid}) uses the data folder {folder.root}: stop it, or name another folder with --data"
+        ) from None
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+class Supervisor:
+    """Runs the parts of one server."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self._folder = folder
+        config = json.dumps({"settings": dump(settings), "data": str(folder.root)}).encode()
+        self.ingests = [
+            Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)
+        ]
+        self.control = Child("control", ["_control"], config)
+        self.edge = Child("edge", ["_edge"], config)
+
+    async def run(self, on_ready: Callable[[Started], Any]) -> None:
+        """Starts everything and keeps it running until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        for name in ("control.ready", "edge.port"):
+            (self._folder.run / name).unlink(missing_ok=True)
+        tasks = [
+            asyncio.create_task(child.run(find_ingest(self._folder.ingest_socket(child.name))))
+            for child in self.ingests
+        ]
+        tasks += [asyncio.create_task(child.run()) for child in (self.control, self.edge)]
+        tasks.append(asyncio.create_task(self._announce(on_ready)))
+        await stop.wait()
+        logger.info("stopping")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop()
+
+    async def _announce(self, on_ready: Callable[[Started], Any]) -> None:
+        control = await _appears(self._folder.run / "control.ready")
+        edge = await _appears(self._folder.run / "edge.port")
+        ready = json.loads(control)
+        (self._folder.run / "control.ready").unlink(missing_ok=True)
+        on_ready(Started(int(edge), ready["sip_port"], ready["admin_password"]))
+
+    async def _stop(self) -> None:
+        """Viewers first, then control with its BYEs, then the ingests with their last segments."""
+        self.edge.signal(signal.SIGTERM)
+        self.control.signal(signal.SIGTERM)
+        await asyncio.gather(self.edge.wait(_STOP_S), self.control.wait(_STOP_S))
+        for child in self.ingests:
+            child.signal(signal.SIGTERM)
+        await asyncio.gather(*(child.wait(_STOP_S) for child in self.ingests))
+
+
+async def _appears(path: Path) -> str:
+    """Contents of a file that a child writes once it serves."""
+    while True:
+        try:
+            if text := path.read_text():
+                return text
+        except FileNotFoundError:
+            pass
+        await asyncio.sleep(0.05)
