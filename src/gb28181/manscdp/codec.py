@@ -1,0 +1,230 @@
+"""Bytes to commands and back: MANSCDP bodies (Annex A, §6.10 character sets).
+
+This is the only place that knows a character set. What is sent is exactly the standard; what is read may be mislabelled,
+unbalanced, cut off or full of control characters (quirks Q40-Q53): every tolerated fault is counted by name. Any bytes
+give a command, an `Unknown`, or a `WireError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from gb28181.errors import WireError
+from gb28181.ids import DeviceId, device_id
+from gb28181.manscdp import commands as _commands  # noqa: F401  # fills the registry
+from gb28181.manscdp.element import Category, Entry, Faults, decode, encode, entry_of, local_name, lookup, value_of
+from gb28181.manscdp.repair import repair
+
+MAX_BYTES: Final = 8 << 20
+
+Charset = Literal["gb2312", "gb18030", "utf-8"]
+
+_DECLARATION: Final = re.compile(r"\s*<\?xml\b[^<>]*>", re.IGNORECASE)
+_LABEL_UTF8: Final = re.compile(rb"<\?xml\b[^<>]{0,200}encoding\s*=\s*[\"']?utf-?8", re.IGNORECASE)
+_FORBIDDEN: Final = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+#: What XML 1.0 has no place for; tab, line feed and carriage return stay.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+#: A Chinese character in UTF-8; GB 18030 text hardly ever looks like several of these.
+_THREE_BYTES: Final = re.compile(rb"[\xe3-\xe9][\x80-\xbf]{2}")
+_BEYOND_TWO_BYTES: Final = re.compile("[\u0800-\U0010ffff]")
+_CATEGORIES: Final = {category.value.lower(): category for category in Category}
+_LABELS: Final[dict[Charset, str]] = {"gb2312": "GB2312", "gb18030": "GB18030", "utf-8": "UTF-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A well-formed message whose CmdType is none of ours."""
+
+    root: str
+    cmd_type: str
+    sn: int
+    device_id: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a body says.
+
+    Args:
+        command: An instance of a declared command, or `Unknown`.
+        faults: How often each tolerated fault occurred, by name.
+    """
+
+    command: Any
+    faults: Mapping[str, int]
+
+
+def parse(body: bytes) -> Parsed:
+    """Reads one body.
+
+    Raises:
+        WireError: It is empty, too large, no MANSCDP, or declares entities.
+    """
+    if len(body) > MAX_BYTES:
+        raise WireError(f"body of {len(body)} bytes, at most {MAX_BYTES} are accepted", status=413)
+    faults = Faults()
+    root = _tree(_text(body, faults), faults)
+    category = _CATEGORIES.get(local_name(str(root.tag)))
+    head = _head(root, faults)
+    if category is None:
+        raise WireError(f"root element {str(root.tag)[:40]!r}, expected Control, Query, Notify or Response", clause="A.1")
+    cmd_type = head.get("cmdtype", "")
+    if not cmd_type:
+        raise WireError("the message has no CmdType", clause="A.2.2")
+    entry = _entry(category, cmd_type, faults)
+    if entry is None:
+        return Parsed(
+            Unknown(category.value, cmd_type, _number(head.get("sn", "")), _identifier(head.get("deviceid", ""))), faults
+        )
+    command = decode(entry.spec, root, faults)
+    return Parsed(command, faults)
+
+
+def build(command: object, *, charset: Charset = "gb2312") -> bytes:
+    """Writes one body, every value escaped.
+
+    Args:
+        charset: The label. The bytes of both GB labels are GB 18030, of which GB 2312 is a part.
+
+    Raises:
+        MisuseError: It is no command.
+    """
+    entry = entry_of(type(command))
+    root = entry.category.value
+    lines = [f'<?xml version="1.0" encoding="{_LABELS[charset]}"?>', f"<{root}>", f"<CmdType>{entry.cmd_type}</CmdType>"]
+    lines.extend(encode(entry.spec, command, _escape))
+    lines.extend((f"</{root}>", ""))
+    return "\r\n".join(lines).encode("utf-8" if charset == "utf-8" else "gb18030")
+
+
+def _escape(text: str) -> str:
+    return escape(_CONTROL.sub("", text))
+
+
+# --- characters ----------------------------------------------------------------------------------------------------
+
+
+def _text(body: bytes, faults: Faults) -> str:
+    text = _decoded(body, faults).lstrip("\ufeff")
+    text, controls = _CONTROL.subn("", text)
+    if controls:
+        faults["control-characters"] += 1
+    text = _DECLARATION.sub("", text, count=1).strip()
+    if not text:
+        raise WireError("the body is empty", clause="A.1")
+    if _FORBIDDEN.search(text):
+        raise WireError("the body declares a document type or an entity", clause="A.1")
+    return text
+
+
+def _decoded(body: bytes, faults: Faults) -> str:
+    """Quirk Q40: the declaration is not believed; strict UTF-8 where it is valid, else GB 18030."""
+    says_utf8 = _LABEL_UTF8.search(body[:400]) is not None
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        if _is_damaged_utf8(body, error):
+            faults["invalid-characters"] += 1
+            return body.decode(errors="replace")
+        if says_utf8:
+            faults["wrong-charset"] += 1
+        text = body.decode("gb18030", errors="replace")
+        if "\ufffd" in text:
+            faults["invalid-characters"] += 1
+        return text
+    if text.isascii() or says_utf8:
+        return text
+    if _BEYOND_TWO_BYTES.search(text) is None:
+        # All characters of two bytes: in UTF-8 no Chinese one has so few, in GB 18030 each has (一楼 is valid UTF-8).
+        try:
+            return body.decode("gb18030")
+        except UnicodeDecodeError:
+            return text
+    if b"encoding" in body[:100]:
+        faults["wrong-charset"] += 1
+    return text
+
+
+def _is_damaged_utf8(body: bytes, error: UnicodeDecodeError) -> bool:
+    """Whether this is UTF-8 that was cut inside a character or holds a few bytes of uninitialised memory."""
+    if error.reason == "unexpected end of data" and error.start >= len(body) - 3 and not body[: error.start].isascii():
+        return True
+    chinese = len(_THREE_BYTES.findall(body))
+    return chinese >= 4 and chinese >= 4 * body.decode(errors="replace").count("\ufffd")
+
+
+# --- structure -----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",
+        recover=True,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+def _tree(text: str, faults: Faults) -> etree._Element:
+    parser = _parser()
+    root = _parsed(text, parser)
+    if root is not None and len(parser.error_log) == 0:
+        return root
+    # Recovery of libxml2 closes the wrong element at a surplus end tag and loses what follows, so names decide first.
+    faults["malformed-xml"] += 1
+    root = _parsed(repair(text, faults), _parser())
+    if root is None:
+        raise WireError(f"the body is no XML: {text[:40]!r}", clause="A.1")
+    return root
+
+
+def _parsed(text: str, parser: etree.XMLParser) -> etree._Element | None:
+    try:
+        return etree.fromstring(text.encode(), parser)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
+
+
+def _head(root: etree._Element, faults: Faults) -> dict[str, str]:
+    head: dict[str, str] = {}
+    for name, text in root.attrib.items():
+        if local_name(name) == "cmdtype" and value_of(text):
+            faults["value-in-attribute"] += 1
+            head["cmdtype"] = text.strip()
+    for element in root:
+        if isinstance(element.tag, str) and (name := local_name(element.tag)) in {"cmdtype", "sn", "deviceid"}:
+            head.setdefault(name, value_of(element.text) or "")
+    head["cmdtype"] = head.get("cmdtype", "")[:64]
+    return head
+
+
+def _entry(category: Category, cmd_type: str, faults: Faults) -> Entry | None:
+    """The command's entry; under the other roots too, which firmware confuses (quirk Q53)."""
+    if (entry := lookup(category, cmd_type)) is not None:
+        return entry
+    for other in (Category.RESPONSE, Category.NOTIFY):
+        if category is not Category.CONTROL and (entry := lookup(other, cmd_type)) is not None:
+            faults["wrong-root"] += 1
+            return entry
+    return None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+
+
+def _identifier(text: str) -> DeviceId:
+    try:
+        return device_id(text)
+    except WireError:
+        return DeviceId("")

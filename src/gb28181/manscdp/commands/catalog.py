@@ -1,0 +1,110 @@
+"""The catalogue: query, answer in parts, notification of changes (A.2.1.2, A.2.4.3, A.2.6.4, Annex J)."""
+
+from __future__ import annotations
+
+from gb28181.ids import DeviceId
+from gb28181.manscdp.element import Category, Status, block, child, children, command
+
+
+@command(Category.QUERY, "Catalog", clause="A.2.4.3")
+class CatalogQuery:
+    """Asks for all items below an identifier; the answer comes in any number of messages."""
+
+    sn: int = child("SN", default=0)
+    device_id: DeviceId = child("DeviceID")
+    start_time: str | None = child("StartTime", default=None)
+    end_time: str | None = child("EndTime", default=None)
+
+
+@block
+class ItemInfo:
+    """The block `Info` of an item, 2016 and 2022; lists are written with "/" between their parts."""
+
+    ptz_type: str | None = child("PTZType", default=None)
+    position_type: int | None = child("PositionType", default=None)
+    photoelectric_imaging_type: str | None = child("PhotoelectricImagingType", default=None)
+    capture_position_type: str | None = child("CapturePositionType", default=None)
+    room_type: int | None = child("RoomType", default=None)
+    use_type: int | None = child("UseType", default=None)
+    supply_light_type: int | None = child("SupplyLightType", default=None)
+    direction_type: int | None = child("DirectionType", default=None)
+    resolution: str | None = child("Resolution", default=None)
+    stream_number_list: str | None = child("StreamNumberList", default=None)
+    download_speed: str | None = child("DownloadSpeed", default=None)
+    svc_space_support_mode: int | None = child("SVCSpaceSupportMode", default=None)
+    svc_time_support_mode: int | None = child("SVCTimeSupportMode", default=None)
+    ssvc_ratio_support_list: str | None = child("SSVCRatioSupportList", default=None)
+    mobile_device_type: int | None = child("MobileDeviceType", default=None)
+    horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
+    vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
+    max_view_distance: float | None = child("MaxViewDistance", default=None)
+    grassroots_code: str | None = child("GrassrootsCode", default=None)
+    point_type: int | None = child("PointType", default=None)
+    point_common_name: str | None = child("PointCommonName", default=None)
+    mac: str | None = child("MAC", default=None)
+    function_type: str | None = child("FunctionType", default=None)
+    encode_type: str | None = child("EncodeType", default=None)
+    install_time: str | None = child("InstallTime", default=None)
+    management_unit: str | None = child("ManagementUnit", default=None)
+    contact_info: str | None = child("ContactInfo", default=None)
+    record_save_days: int | None = child("RecordSaveDays", default=None)
+    industrial_classification: str | None = child("IndustrialClassification", default=None)
+
+
+@block
+class CatalogItem:
+    """A device, channel, civil division, system, business group or virtual organisation.
+
+    The element Password is not declared: a camera's password is never kept, logged or passed on (W17).
+    """
+
+    device_id: DeviceId = child("DeviceID", required=True)
+    event: str | None = child("Event", default=None)  # of a notification: ON OFF VLOST DEFECT ADD DEL UPDATE
+    name: str | None = child("Name", default=None)
+    manufacturer: str | None = child("Manufacturer", default=None)
+    model: str | None = child("Model", default=None)
+    owner: str | None = child("Owner", default=None)
+    civil_code: str | None = child("CivilCode", default=None)
+    block: str | None = child("Block", default=None)
+    address: str | None = child("Address", default=None)
+    parental: int | None = child("Parental", default=None)
+    parent_id: str | None = child("ParentID", default=None)
+    safety_way: int | None = child("SafetyWay", default=None)
+    register_way: int | None = child("RegisterWay", default=None)
+    security_level_code: str | None = child("SecurityLevelCode", default=None)
+    cert_num: str | None = child("CertNum", default=None)
+    certifiable: int | None = child("Certifiable", default=None)
+    err_code: int | None = child("ErrCode", default=None)
+    end_time: str | None = child("EndTime", default=None)
+    secrecy: int | None = child("Secrecy", default=None)
+    ip_address: str | None = child("IPAddress", default=None)
+    port: int | None = child("Port", default=None)
+    status: Status | None = child("Status", default=None)
+    longitude: float | None = child("Longitude", default=None)
+    latitude: float | None = child("Latitude", default=None)
+    business_group_id: str | None = child("BusinessGroupID", default=None, also_in="Info")  # 2016: in Info
+    info: ItemInfo | None = child("Info", default=None, inline=True)
+
+
+@command(Category.RESPONSE, "Catalog", clause="A.2.6.4")
+class CatalogResponse:
+    """One part of the answer.
+
+    Args:
+        sum_num: Number of items of the whole answer as announced; None where the peer did not say.
+    """
+
+    sn: int = child("SN", default=0)
+    device_id: DeviceId = child("DeviceID")
+    sum_num: int | None = child("SumNum", default=None)
+    items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)
+
+
+@command(Category.NOTIFY, "Catalog", clause="A.2.6.4, §9.11.4")
+class CatalogNotify:
+    """Items that were added, changed or removed, or changed their state."""
+
+    sn: int = child("SN", default=0)
+    device_id: DeviceId = child("DeviceID")
+    sum_num: int | None = child("SumNum", default=None)
+    items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)

@@ -1,0 +1,223 @@
+"""Where SIP and MANSCDP meet: (method) and (category, CmdType) to the handlers of the features.
+
+A MESSAGE is answered before any work is done (quirk Q13), and only from the address at which its device is registered: no
+stranger speaks for a device, and none is met with silence, because 403 makes firmware register again (Q12). One table
+turns errors into statuses.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+
+from gb28181.errors import (
+    Conflict,
+    Denied,
+    Gb28181Error,
+    Invalid,
+    MisuseError,
+    NotFound,
+    PeerTimeout,
+    Unavailable,
+    Unreachable,
+    WireError,
+)
+from gb28181.ids import DeviceId
+from gb28181.manscdp import codec
+from gb28181.manscdp.element import entry_of
+from gb28181.ports import Handler, Signalling, SipRequest
+
+logger = logging.getLogger(__name__)
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound(Generic[C]):
+    """A command from a registered device; its request has been answered.
+
+    Args:
+        device_id: The device that it came from; `command.device_id` may be one of its channels.
+    """
+
+    command: C
+    device_id: DeviceId
+    request: SipRequest
+
+
+CommandHandler = Callable[[Inbound[Any]], Awaitable[None] | None]
+#: What a feature handles: a SIP method, or a command class.
+Routes = Mapping[str | type, Handler | CommandHandler]
+
+Admission = Literal["accepted", "moved", "refused"]
+
+
+class Peers(Protocol):
+    """Who is registered, and from where."""
+
+    def admit(self, device_id: DeviceId, request: SipRequest) -> Admission:
+        """Whether this request may speak for the device: `moved` is its host with another port (quirk Q8)."""
+
+    def at_address(self, request: SipRequest) -> DeviceId | None:
+        """The device registered at the source of the request, when it is the only one there."""
+
+    def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None: ...
+
+
+#: By whom a request may be, from what it holds; asked in order.
+Finder = Callable[[SipRequest], Iterable[DeviceId]]
+
+#: Methods whose body may be MANSCDP.
+_CARRIERS: Final = frozenset({"MESSAGE", "NOTIFY"})
+_KNOWN: Final = frozenset(
+    {
+        "REGISTER",
+        "MESSAGE",
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "OPTIONS",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "PRACK",
+        "UPDATE",
+        "REFER",
+    }
+)
+
+_STATUS: Final[tuple[tuple[type[Gb28181Error], int], ...]] = (
+    (NotFound, 404),
+    (Denied, 403),
+    (Invalid, 400),
+    (Conflict, 486),
+    (PeerTimeout, 408),
+    (Unreachable, 480),
+    (Unavailable, 503),
+    (Gb28181Error, 500),
+)
+
+
+def status_of(error: Gb28181Error) -> int:
+    """SIP status that says what went wrong."""
+    if isinstance(error, WireError):
+        return error.status
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+class Router:
+    """Takes every request that arrives and hands it to the feature that it concerns.
+
+    Args:
+        routes: What each feature handles.
+        finders: Who may have sent a MESSAGE whose From is no device: by Call-ID, then by channel (quirk Q32).
+
+    Raises:
+        MisuseError: Two features claim the same method or command.
+    """
+
+    def __init__(
+        self, signalling: Signalling, peers: Peers, routes: Iterable[Routes], *, finders: Iterable[Finder] = ()
+    ) -> None:
+        self._signalling = signalling
+        self._peers = peers
+        self._finders = (_by_sender, *finders)
+        self._methods: dict[str, Handler] = {}
+        self._commands: dict[type, CommandHandler] = {}
+        for key, handler in (pair for feature in routes for pair in feature.items()):
+            self._add(key, handler)
+        supported = set(self._methods) | {"MESSAGE", "OPTIONS", "ACK", "CANCEL"}
+        self._allow = ("Allow", ", ".join(sorted(supported)))
+        self._counters: Counter[str] = Counter()
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return dict(self._counters)
+
+    async def handle(self, request: SipRequest) -> None:
+        """Answers one request and does what it asks for. Never raises for what the peer sent."""
+        answered = request.method in _CARRIERS and request.method not in self._methods
+        try:
+            if answered:
+                answered = False
+                inbound = self._receive(request)
+                self._signalling.respond(request, 200)
+                answered = True
+                if inbound is not None:
+                    await self._dispatch(inbound)
+            elif (handler := self._methods.get(request.method)) is not None:
+                await handler(request)
+            elif request.method == "OPTIONS":
+                self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
+            elif request.method != "ACK":
+                self._counters["method_refused"] += 1
+                status = 405 if request.method in _KNOWN else 501
+                self._signalling.respond(request, status, headers=(self._allow,))
+        except Gb28181Error as error:
+            self._fail(request, error, answered=answered)
+
+    # --- MANSCDP ---------------------------------------------------------------------------------------------------
+
+    def _receive(self, request: SipRequest) -> Inbound[Any] | None:
+        device_id = self._sender(request)
+        try:
+            parsed = codec.parse(request.body)
+        except WireError:
+            self._counters["xml_refused"] += 1
+            self._peers.count_faults(device_id, {"refused-xml": 1})
+            raise
+        if parsed.faults or request.faults:
+            self._peers.count_faults(device_id, Counter(parsed.faults) + Counter(request.faults))
+        if isinstance(parsed.command, codec.Unknown) or type(parsed.command) not in self._commands:
+            # Lenient: firmware repeats what is refused, and a status for it would help nobody.
+            self._counters["command_unknown"] += 1
+            return None
+        return Inbound(parsed.command, device_id, request)
+
+    def _sender(self, request: SipRequest) -> DeviceId:
+        for finder in self._finders:
+            for device_id in finder(request):
+                if self._peers.admit(device_id, request) != "refused":
+                    return device_id
+        if request.user and (device_id := self._peers.at_address(request)) is not None:
+            return device_id
+        self._counters["sender_refused"] += 1
+        raise WireError(
+            f"{request.user[:40]!r} is not registered from {request.route.remote}: register first", status=403, clause="9.1"
+        )
+
+    async def _dispatch(self, inbound: Inbound[Any]) -> None:
+        done = self._commands[type(inbound.command)](inbound)
+        if inspect.isawaitable(done):
+            await done
+
+    # --- set-up and failure ----------------------------------------------------------------------------------------
+
+    def _add(self, key: str | type, handler: Any) -> None:
+        if isinstance(key, str):
+            if key in self._methods:
+                raise MisuseError(f"two features handle {key}")
+            self._methods[key] = handler
+            return
+        entry = entry_of(key)
+        if key in self._commands:
+            raise MisuseError(f"two features handle {entry.category} {entry.cmd_type}")
+        self._commands[key] = handler
+
+    def _fail(self, request: SipRequest, error: Gb28181Error, *, answered: bool) -> None:
+        where = {"method": request.method, "user": request.user, "source": str(request.route.remote)}
+        if answered:
+            self._counters["handler_failed"] += 1
+            logger.warning("command failed: %s", error, extra=where)
+            return
+        logger.debug("request refused: %s", error, extra=where)
+        self._signalling.respond(request, status_of(error))
+
+
+def _by_sender(request: SipRequest) -> Iterable[DeviceId]:
+    return (DeviceId(request.user),) if request.user else ()
