@@ -1,0 +1,109 @@
+"""Rows of devices and their channels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gb28181.clock import from_us, to_us
+from gb28181.database import tables
+from gb28181.database.rows import Row, Rows, microseconds, moment, text, upsert
+from gb28181.database.write_behind import Batch
+from gb28181.device.model import Address, Device, Registration, Route
+from gb28181.ids import DeviceId
+
+
+class DeviceRows(Rows):
+    """`ports.DeviceStore`."""
+
+    async def load_devices(self) -> list[Device]:
+        async with self._engines.reading() as connection:
+            rows = await connection.execute(sa.select(tables.devices).order_by(tables.devices.c.device_id))
+            return [_device(row) for row in rows.mappings()]
+
+    def save_device(self, device: Device) -> None:
+        self._behind.put(tables.devices, device.device_id, device.device_id, _row(device))
+
+    async def save_device_now(self, device: Device) -> None:
+        await self._behind.put_now(tables.devices, device.device_id, device.device_id, _row(device))
+
+    async def delete_device(self, device_id: DeviceId) -> None:
+        await self._behind.remove(device_id)
+
+
+async def write_batch(connection: AsyncConnection, batch: Batch) -> None:
+    """Removals with their channels, then rows; `executemany` throughout."""
+    if batch.removed:
+        owners = [{"owner": owner} for owner in batch.removed]
+        for table in (tables.devices, tables.channels):
+            await connection.execute(sa.delete(table).where(table.c.device_id == sa.bindparam("owner")), owners)
+    for table, rows in batch.rows.items():
+        await connection.execute(upsert(table, connection.dialect.name), rows)
+
+
+def route_out(route: Route) -> dict[str, Any]:
+    return dataclasses.asdict(route)
+
+
+def route_in(data: dict[str, Any]) -> Route:
+    return Route(
+        transport=data["transport"],
+        remote=Address(**data["remote"]),
+        local=Address(**data["local"]),
+        connection=data["connection"],
+    )
+
+
+def _row(device: Device) -> Row:
+    registration = device.registration
+    return {
+        "device_id": device.device_id,
+        "name": text(device.name),
+        "manufacturer": text(device.manufacturer),
+        "model": text(device.model),
+        "firmware": text(device.firmware),
+        "user_agent": text(device.user_agent),
+        "gb_version": text(device.gb_version),
+        "password": device.password,
+        "registration": None if registration is None else _registration_out(registration),
+        "last_seen_at": microseconds(device.last_seen_at),
+        "keepalive_interval_s": device.keepalive_interval_s,
+        "media_transport": device.media_transport,
+        "catalog_at": microseconds(device.catalog_at),
+        "catalog_announced": device.catalog_announced,
+        "catalog_received": device.catalog_received,
+        "created_at": microseconds(device.created_at),
+        "faults": dict(device.faults),
+    }
+
+
+def _registration_out(registration: Registration) -> dict[str, Any]:
+    return {
+        "route": route_out(registration.route),
+        "contact": registration.contact,
+        "call_id": registration.call_id,
+        "registered_at": to_us(registration.registered_at),
+        "expires_at": to_us(registration.expires_at),
+    }
+
+
+def _registration_in(data: dict[str, Any]) -> Registration:
+    return Registration(
+        route=route_in(data["route"]),
+        contact=data["contact"],
+        call_id=data["call_id"],
+        registered_at=from_us(data["registered_at"]),
+        expires_at=from_us(data["expires_at"]),
+    )
+
+
+def _device(row: sa.RowMapping) -> Device:
+    fields = dict(row)
+    registration = fields["registration"]
+    fields["registration"] = None if registration is None else _registration_in(registration)
+    for name in ("last_seen_at", "catalog_at", "created_at"):
+        fields[name] = moment(fields[name])
+    return Device(**fields)

@@ -1,0 +1,145 @@
+"""Rows of closed segments. Each query reads a range of one index, however many rows there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gb28181.catalog.model import ChannelKey
+from gb28181.database import tables, tracks
+from gb28181.database.rows import Row, Rows, insert_new
+from gb28181.recording.model import Segment
+
+_s: Final = tables.segments.c
+
+_SELECT: Final = sa.select(
+    tables.segments, tables.tracks.c.device_id, tables.tracks.c.channel_id, tables.volumes.c.root
+).select_from(
+    tables.segments.join(tables.tracks, tables.tracks.c.track_id == _s.track_id).join(
+        tables.volumes, tables.volumes.c.volume_id == _s.volume_id
+    )
+)
+
+
+class SegmentRows(Rows):
+    """The segments of `ports.SegmentStore`."""
+
+    async def add_segments(self, segments: Sequence[Segment]) -> None:
+        if not segments:
+            return
+        async with self._engines.durable() as connection:
+            track_ids = {key: (await tracks.make_track(connection, key)).track_id for key in {s.key for s in segments}}
+            volume_ids = {root: await tracks.make_volume(connection, root) for root in {s.volume for s in segments}}
+            rows = [_row(segment, track_ids[segment.key], volume_ids[segment.volume]) for segment in segments]
+            statement = insert_new(tables.segments, connection.dialect.name, ("volume_id", "path"))
+            await connection.execute(statement, rows)
+            longest: dict[int, int] = {}
+            for row in rows:
+                longest[row["track_id"]] = max(longest.get(row["track_id"], 0), row["end_us"] - row["start_us"])
+            await tracks.stretch(connection, tables.tracks.c.longest_us, longest)
+
+    async def segments_between(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
+    ) -> list[Segment]:
+        async with self._engines.reading() as connection:
+            track = await tracks.track(connection, key)
+            if track is None:
+                return []
+            statement = between(track.track_id, start, end, longest=track.longest_us, limit=limit, after=after)
+            return await _segments(connection, statement)
+
+    async def last_segment(self, key: ChannelKey) -> Segment | None:
+        async with self._engines.reading() as connection:
+            track = await tracks.track(connection, key)
+            if track is None:
+                return None
+            newest = _SELECT.where(_s.track_id == track.track_id).order_by(_s.start_us.desc(), _s.segment_id.desc()).limit(1)
+            found = await _segments(connection, newest)
+            return found[0] if found else None
+
+    async def expired_segments(self, key: ChannelKey, before: int, *, limit: int) -> list[Segment]:
+        async with self._engines.reading() as connection:
+            track = await tracks.track(connection, key)
+            if track is None:
+                return []
+            # What ended before also began before: the index by start bounds the search at both ends.
+            old = _SELECT.where(_s.track_id == track.track_id, _s.start_us < before, _s.end_us < before)
+            return await _segments(connection, old.order_by(_s.start_us, _s.segment_id).limit(limit))
+
+    async def oldest_segments(self, volume: str, *, limit: int) -> list[Segment]:
+        async with self._engines.reading() as connection:
+            volume_id = await tracks.volume(connection, volume)
+            if volume_id is None:
+                return []
+            return await _segments(connection, oldest(volume_id, limit=limit))
+
+    async def recorded_channels(self) -> list[ChannelKey]:
+        track = tables.tracks.c
+        recorded = sa.exists().where(_s.track_id == track.track_id)
+        statement = sa.select(track.device_id, track.channel_id).where(recorded).order_by(track.device_id, track.channel_id)
+        async with self._engines.reading() as connection:
+            return [ChannelKey(*row) for row in await connection.execute(statement)]
+
+    async def delete_segments(self, segment_ids: Sequence[int]) -> None:
+        if not segment_ids:
+            return
+        async with self._engines.durable() as connection:
+            statement = sa.delete(tables.segments).where(_s.segment_id == sa.bindparam("number"))
+            await connection.execute(statement, [{"number": number} for number in segment_ids])
+
+
+def between(
+    track_id: int, start: int, end: int, *, longest: int, limit: int, after: tuple[int, int] | None
+) -> sa.Select[tuple[object, ...]]:
+    """Segments of one channel that overlap [start, end); none that does began before `start - longest`."""
+    statement = _SELECT.where(_s.track_id == track_id, _s.start_us > start - longest, _s.start_us < end, _s.end_us > start)
+    if after is not None:
+        # Said twice: the plain comparison moves the beginning of the index range on every backend.
+        statement = statement.where(_s.start_us >= after[0], sa.or_(_s.start_us > after[0], _s.segment_id > after[1]))
+    return statement.order_by(_s.start_us, _s.segment_id).limit(limit)
+
+
+def oldest(volume_id: int, *, limit: int) -> sa.Select[tuple[object, ...]]:
+    """Segments of one volume, oldest first."""
+    return _SELECT.where(_s.volume_id == volume_id).order_by(_s.start_us).limit(limit)
+
+
+async def _segments(connection: AsyncConnection, statement: sa.Select[tuple[object, ...]]) -> list[Segment]:
+    return [
+        Segment(
+            key=ChannelKey(row["device_id"], row["channel_id"]),
+            start=row["start_us"],
+            end=row["end_us"],
+            bytes=row["bytes"],
+            sha256=row["sha256"],
+            chain=row["chain"],
+            volume=row["root"],
+            path=row["path"],
+            end_cause=row["end_cause"],
+            lost=row["lost"],
+            key_frames=row["key_frames"],
+            adopted=row["adopted"],
+            segment_id=row["segment_id"],
+        )
+        for row in (await connection.execute(statement)).mappings()
+    ]
+
+
+def _row(segment: Segment, track_id: int, volume_id: int) -> Row:
+    return {
+        "track_id": track_id,
+        "start_us": segment.start,
+        "end_us": segment.end,
+        "bytes": segment.bytes,
+        "sha256": segment.sha256,
+        "chain": segment.chain,
+        "volume_id": volume_id,
+        "path": segment.path,
+        "end_cause": segment.end_cause,
+        "lost": segment.lost,
+        "key_frames": segment.key_frames,
+        "adopted": segment.adopted,
+    }
