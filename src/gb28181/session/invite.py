@@ -93,6 +93,7 @@ class Invitation:
             port=receiver.port,
             transport=transport,
             ssrc=ssrc,
+            session_id=ssrc.value,  # some NVRs answer a repeated session id with the old session (quirk Q100)
         )
         answered = await self._signalling.invite(
             route,

@@ -1,0 +1,280 @@
+"""Live streams: one INVITE per channel, BYE on every way out, and what an operator is told when there is no picture."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gb28181.catalog.model import ChannelKey
+from gb28181.clock import Clock
+from gb28181.device.model import DeviceOffline
+from gb28181.errors import NoPicture, NotFound, PeerTimeout
+from gb28181.ids import DeviceId
+from gb28181.messages import Progress, Snapshot, StreamState
+from gb28181.ports import SipRequest
+from gb28181.session.model import Dialog, IngestUp, Stage, StreamDown, StreamRecord
+from tests.session.world import CHANNEL, DEVICE, KEY, ROUTE, World, answer_sdp, refusal, service, until
+
+
+async def test_two_callers_share_one_invite_and_the_last_one_ends_it() -> None:
+    world = World()
+    async with service(world) as sessions:
+        first, second = await asyncio.gather(sessions.open_live(KEY, user="a"), sessions.open_live(KEY, user="b"))
+        assert world.log.count("INVITE udp") == 1
+        assert [stage.stage for stage in first.stages] == [
+            Stage.RESERVED, Stage.INVITED, Stage.TRYING, Stage.ANSWERED, Stage.FIRST_RTP, Stage.FIRST_PS, Stage.FIRST_KEY_FRAME,
+        ]  # fmt: skip
+        await sessions.close(first.session_id)
+        assert not any(line.startswith("BYE") for line in world.log)
+        await sessions.close(second.session_id)
+        assert [line for line in world.log if line.startswith("BYE")] == ["BYE call-1"]
+        assert world.receivers == {}
+        await until(lambda: not world.records)
+
+
+async def test_the_dialog_is_stored_before_the_ack() -> None:
+    world = World()
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+    assert world.log[:4] == ["open receiver", "INVITE udp", "save", "ACK"]
+
+
+async def test_a_second_session_after_the_first_ended_invites_again() -> None:
+    world = World()
+    async with service(world) as sessions:
+        session = await sessions.open_live(KEY, user="a")
+        await sessions.close(session.session_id)
+        await sessions.open_live(KEY, user="a")
+    assert world.log.count("INVITE udp") == 2
+
+
+async def test_an_unknown_channel_is_not_found() -> None:
+    world = World()
+    async with service(world) as sessions:
+        with pytest.raises(NotFound):
+            await sessions.open_live(ChannelKey(DEVICE, DeviceId("1")), user="a")
+        with pytest.raises(NotFound):
+            await sessions.close("none")
+    assert world.log == []
+
+
+async def test_an_offline_device_is_never_invited() -> None:
+    world = World(online=False)
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="offline") as caught:
+            await sessions.open_live(KEY, user="a")
+    assert caught.value.stage == Stage.RESERVED
+    assert world.log == []
+
+
+@pytest.mark.parametrize(("status", "said"), [(486, "no more streams"), (404, "catalogue"), (403, "server ID")])
+async def test_a_refusal_is_explained_and_leaves_nothing(status: int, said: str) -> None:
+    world = World(answers=[refusal(status)])
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match=said) as caught:
+            await sessions.open_live(KEY, user="a")
+        assert caught.value.detail["sip_status"] == status
+        await until(lambda: not world.receivers)
+        assert sessions.sessions() == []
+    assert "save" not in world.log
+
+
+async def test_no_answer_names_the_stage_and_the_wait() -> None:
+    world = World(answers=[PeerTimeout("no answer")])
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="no final answer") as caught:
+            await sessions.open_live(KEY, user="a")
+        assert caught.value.stage == Stage.TRYING
+        await until(lambda: not world.receivers)
+
+
+async def test_no_rtp_after_the_answer_ends_with_bye_and_a_hint_at_the_firewall() -> None:
+    world = World(reaches=())
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="firewall") as caught:
+            await sessions.open_live(KEY, user="a")
+        assert caught.value.stage == Stage.ANSWERED
+        await until(lambda: not world.receivers and not world.records)
+    assert "BYE call-1" in world.log
+
+
+async def test_488_to_tcp_is_followed_by_an_offer_of_udp() -> None:
+    world = World(answers=[refusal(488)])
+    world.device = world.device.with_changes(gb_version="3.0")
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        assert [line for line in world.log if line.startswith("INVITE")] == ["INVITE tcp", "INVITE udp"]
+        assert world.device.media_transport == "udp"
+
+
+async def test_an_answer_of_rtp_avp_to_tcp_is_ended_and_udp_is_offered() -> None:
+    world = World(answers=[answer_sdp()])
+    world.device = world.device.with_changes(gb_version="2.0")
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+    assert [line for line in world.log if line.split()[0] in ("INVITE", "BYE")] == ["INVITE tcp", "BYE call-1", "INVITE udp"]
+
+
+async def test_a_callers_wish_for_a_transport_is_offered_alone() -> None:
+    world = World(answers=[refusal(488)])
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="488"):
+            await sessions.open_live(KEY, user="a", transport="tcp")
+    assert [line for line in world.log if line.startswith("INVITE")] == ["INVITE tcp"]
+
+
+async def test_a_caller_who_goes_away_during_the_invite_cancels_it() -> None:
+    world = World(hold_invite=asyncio.Event())
+    async with service(world) as sessions:
+        caller = asyncio.create_task(sessions.open_live(KEY, user="a"))
+        await world.invited.wait()
+        caller.cancel()
+        await until(lambda: "CANCEL" in world.log and not world.receivers)
+        assert sessions.sessions() == []
+
+
+async def test_a_missing_y_and_a_different_one_are_both_accepted() -> None:
+    """Quirk Q80."""
+    for body in (answer_sdp().replace(b"y=0200000001\r\n", b""), answer_sdp(ssrc="0200009999"), b""):
+        world = World(answers=[body])
+        async with service(world) as sessions:
+            await sessions.open_live(KEY, user="a")
+
+
+async def test_recording_and_viewing_are_separate_holders() -> None:
+    """W29: whoever leaves, the other goes on."""
+    world = World()
+    async with service(world) as sessions:
+        session = await sessions.open_live(KEY, user="a")
+        await sessions.hold_for_recording(KEY)
+        assert "recording True" in world.log
+        assert sessions.is_recording(KEY)
+        await sessions.close(session.session_id)
+        assert not any(line.startswith("BYE") for line in world.log)
+        sessions.release_recording(KEY)
+        await until(lambda: "BYE call-1" in world.log)
+
+
+async def test_a_bye_of_the_device_is_answered_and_ends_the_stream() -> None:
+    world = World()
+    ended: list[StreamDown] = []
+    world.bus.subscribe(StreamDown, ended.append)
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        await sessions.bye(_request("call-1"))
+        await sessions.bye(_request("unknown"))
+        await until(lambda: bool(ended))
+        assert world.responses == [200, 481]
+        assert ended[0].cause == "device_bye"
+        assert "BYE call-1" not in world.log
+
+
+async def test_a_silent_stream_is_ended_and_may_be_opened_again() -> None:
+    world = World()
+    ended: list[StreamDown] = []
+    world.bus.subscribe(StreamDown, ended.append)
+    async with service(world, silence_s=0.01, lost_after_s=0.02) as sessions:
+        await sessions.open_live(KEY, user="a")
+        (stream_id,) = world.receivers
+        world.bus.publish(Progress(stream_id, "silent", 1))
+        await until(lambda: bool(ended))
+        assert ended[0].cause == "silent"
+        await sessions.open_live(KEY, user="b")
+
+
+async def test_a_missed_keepalive_does_not_end_a_stream_that_delivers_but_a_deregistration_does() -> None:
+    world = World()
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        world.bus.publish(DeviceOffline(DEVICE, "keepalive_timeout"))
+        await asyncio.sleep(0)
+        assert not any(line.startswith("BYE") for line in world.log)
+        world.bus.publish(DeviceOffline(DEVICE, "deregistered"))
+        await until(lambda: "BYE call-1" in world.log)
+
+
+async def test_a_session_that_nobody_watches_ends_and_a_watched_one_stays() -> None:
+    world = World()
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        sessions.viewers({KEY: 1})
+        sessions._sweep_once(asyncio.get_running_loop().time())
+        assert len(sessions.sessions()) == 1
+        sessions.viewers({})
+        await until(lambda: sessions.sessions() == [])
+        await until(lambda: "BYE call-1" in world.log)
+
+
+async def test_a_bye_that_is_never_answered_does_not_hold_the_channel() -> None:
+    world = World(bye_answered=False)
+    async with service(world) as sessions:
+        session = await sessions.open_live(KEY, user="a")
+        await sessions.close(session.session_id)
+        await sessions.open_live(KEY, user="a")
+    assert world.log.count("INVITE udp") == 2
+
+
+# --- after a restart of control -------------------------------------------------------------------------------
+
+
+def _record(stream_id: str = "s1", *, epoch: int = 7, closing: bool = False) -> StreamRecord:
+    dialog = Dialog("call-9", "<sip:us@d>", "a", f"<sip:{CHANNEL}@d>", "b", f"sip:{CHANNEL}@192.0.2.20", (), 1, ROUTE)
+    return StreamRecord(stream_id, KEY, "ingest-0", epoch, "udp", 20000, 200000001, dialog, Clock().utc(), closing)
+
+
+def _held(stream_id: str = "s1") -> StreamState:
+    now = Clock().utc_us()
+    return StreamState(
+        stream_id, str(DEVICE), str(CHANNEL), "udp", 20000, recording=True, first_rtp_at=now, first_ps_at=now,
+        first_key_frame_at=now, last_media_at=now, segment_start=now,
+    )  # fmt: skip
+
+
+async def test_a_running_stream_is_adopted_without_a_word_to_the_camera() -> None:
+    world = World(records={"s1": _record()})
+    async with service(world) as sessions:
+        world.bus.publish(IngestUp("ingest-0", 7, Snapshot(1, (_held(),))))
+        await until(lambda: sessions.is_recording(KEY))
+        assert not any(line.split()[0] in ("INVITE", "BYE") for line in world.log)
+        assert sessions.owner_of_call("call-9") == KEY
+        await sessions.open_live(KEY, user="a")
+        assert "INVITE udp" not in world.log
+
+
+@pytest.mark.parametrize(
+    ("record", "held"),
+    [
+        pytest.param(_record(), (), id="receiver-gone"),
+        pytest.param(_record(epoch=6), (_held(),), id="ingest-restarted"),
+        pytest.param(_record(closing=True), (_held(),), id="was-being-closed"),
+    ],
+)
+async def test_a_dialog_without_a_receiver_is_ended(record: StreamRecord, held: tuple[StreamState, ...]) -> None:
+    world = World(records={"s1": record})
+    async with service(world):
+        world.bus.publish(IngestUp("ingest-0", 7, Snapshot(1, held)))
+        await until(lambda: "BYE call-9" in world.log and not world.records)
+
+
+async def test_a_receiver_that_nobody_knows_is_closed() -> None:
+    world = World()
+    async with service(world):
+        world.bus.publish(IngestUp("ingest-0", 7, Snapshot(1, (_held("leaked"),))))
+        await until(lambda: "close receiver closed" in world.log)
+
+
+async def test_streams_of_an_ingest_that_was_restarted_end_with_bye() -> None:
+    world = World()
+    ended: list[StreamDown] = []
+    world.bus.subscribe(StreamDown, ended.append)
+    async with service(world) as sessions:
+        await sessions.hold_for_recording(KEY)
+        world.bus.publish(IngestUp("ingest-0", 8, Snapshot(1, ())))
+        await until(lambda: bool(ended))
+        assert ended[0].cause == "ingest_restarted"
+        assert "BYE call-1" in world.log
+
+
+def _request(call_id: str) -> SipRequest:
+    return SipRequest("BYE", "sip:x", "x", str(CHANNEL), "", call_id, "a", "b", 2, {}, "", b"", ROUTE)
