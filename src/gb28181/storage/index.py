@@ -47,6 +47,11 @@ def pack_rows(rows: Iterable[Row | tuple[int, int, int, int, int]]) -> bytes:
     return b"".join([_ROW.pack(*row) for row in rows])
 
 
+def rows_of(packed: bytes) -> list[Row]:
+    """Rows of `pack_rows`' bytes."""
+    return [Row(*fields) for fields in _ROW.iter_unpack(packed[: len(packed) // ROW_SIZE * ROW_SIZE])]
+
+
 class Index:
     """The rows of one segment, in order.
 

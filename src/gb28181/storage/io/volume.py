@@ -97,6 +97,9 @@ def claim(volume: Volume) -> str:
             os.link(attempt, owner)
         except FileExistsError:
             pass
+        except OSError:
+            if not owner.exists():  # a file system without hard links
+                os.rename(attempt, owner)
         return owner.read_text(encoding="utf-8", errors="replace").strip()
     finally:
         attempt.unlink(missing_ok=True)

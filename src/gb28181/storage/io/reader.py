@@ -1,0 +1,188 @@
+"""Reads a volume: manifests, what they prove, and closed segments. Works beside writers, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gb28181.errors import Invalid, NotFound, StorageError
+from gb28181.ids import path_part
+from gb28181.storage.index import Index, parse_index
+from gb28181.storage.io.ledger import days_of
+from gb28181.storage.io.recovery import hash_file
+from gb28181.storage.io.volume import Volume
+from gb28181.storage.manifest import MANIFEST, Manifest, ManifestRow, Tombstone, chained, parse_manifest
+from gb28181.storage.segment import IDX, PS, SegmentName, is_day, is_part
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """A closed segment's PS file; `path` is absolute."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a volume that is not as its manifests say.
+
+    Args:
+        kind: `missing`: no file for a row; `altered`: size or hash differ; `chain`: the row's chain value does not follow
+            from the row before; `gap`: rows of the chain are gone; `damaged`: a manifest line that cannot be read;
+            `orphan`: a closed file without a row.
+        path: Of the segment, or of the manifest or file, relative to the volume.
+    """
+
+    kind: Literal["missing", "altered", "chain", "gap", "damaged", "orphan"]
+    path: str
+    detail: str
+
+
+def read_manifest(volume: Volume, device_id: str, channel_id: str, day: str) -> Manifest:
+    """The manifest of a channel's day (`YYYYMMDD`, UTC); empty when there is none.
+
+    Raises:
+        StorageError: The disk failed.
+        Invalid: No such day.
+    """
+    if not is_day(day):
+        raise Invalid(f"not a day: {day[:40]!r}, expected YYYYMMDD")
+    return _manifest(volume.root / path_part(device_id) / path_part(channel_id) / day)
+
+
+def rebuild(volume: Volume) -> Iterator[ManifestRow]:
+    """Every closed segment of the volume as its manifests know it, by device, channel and day; no segment file is looked at.
+
+    Raises:
+        StorageError: The disk failed.
+    """
+    for channel in _channels(volume):
+        for day in days_of(channel):
+            yield from _manifest(channel / day).rows
+
+
+def verify(volume: Volume, *, device_id: str = "", channel_id: str = "", hashing: bool = True) -> Iterator[Finding]:
+    """Compares files with manifests and follows the chains; yields what is wrong, nothing for a sound volume.
+
+    Args:
+        device_id, channel_id: Only of these; "" means all.
+        hashing: Reads every file; without it only sizes and chains are compared.
+
+    Raises:
+        StorageError: The disk failed.
+    """
+    for channel in _channels(volume):
+        if device_id and channel.parent.name != path_part(device_id):
+            continue
+        if channel_id and channel.name != path_part(channel_id):
+            continue
+        yield from _verify_channel(volume, channel, hashing=hashing)
+
+
+def open_segment(volume: Volume, path: str) -> SegmentFile:
+    """Finds a closed segment's PS file.
+
+    Args:
+        path: Relative to the volume, without suffix, from anybody: nothing outside the volume can be named by it.
+
+    Raises:
+        NotFound: No such segment, or the path is none.
+    """
+    try:
+        name = SegmentName.parse(path)
+        state = os.lstat(file := volume.root / f"{name.path}{PS}")
+    except (Invalid, OSError) as error:
+        raise NotFound(f"no closed segment {path[:120]!r}: {error}") from None
+    if not stat.S_ISREG(state.st_mode):
+        raise NotFound(f"no closed segment {path[:120]!r}: not a file")
+    return SegmentFile(file, state.st_size)
+
+
+def read_index(volume: Volume, path: str) -> Index:
+    """The index of a segment, as far as it is sound; empty when it has none.
+
+    Raises:
+        NotFound: The path is none.
+        StorageError: The disk failed.
+    """
+    try:
+        return parse_index(_read(volume.root / f"{SegmentName.parse(path).path}{IDX}"))
+    except Invalid as error:
+        raise NotFound(str(error)) from None
+
+
+def _verify_channel(volume: Volume, channel: Path, *, hashing: bool) -> Iterator[Finding]:
+    everything: list[ManifestRow] = []
+    for day in days_of(channel):
+        folder = f"{channel.parent.name}/{channel.name}/{day}"
+        manifest = _manifest(channel / day)
+        for line in manifest.damaged:
+            yield Finding("damaged", f"{folder}/{MANIFEST}", f"line {line} cannot be read")
+        everything += [entry for entry in manifest.entries if isinstance(entry, ManifestRow) and entry.number]
+        known = {entry.path for entry in manifest.entries if isinstance(entry, ManifestRow)}
+        deleted = {entry.deleted for entry in manifest.entries if isinstance(entry, Tombstone)}
+        for row in manifest.rows:
+            yield from _verify_file(volume, row, hashing=hashing)
+        for file in sorted(os.listdir(channel / day)):
+            path = f"{folder}/{file.removesuffix(PS)}"
+            if file.endswith(PS) and (path not in known or path in deleted - {row.path for row in manifest.rows}):
+                yield Finding("orphan", f"{folder}/{file}", "no row of the manifest names this file")
+    yield from _verify_chain(sorted(everything, key=lambda row: row.number))
+
+
+def _verify_file(volume: Volume, row: ManifestRow, *, hashing: bool) -> Iterator[Finding]:
+    file = volume.root / f"{row.path}{PS}"
+    try:
+        size = file.stat().st_size
+        digest = hash_file(file) if hashing and row.sha256 and size == row.bytes else row.sha256
+    except FileNotFoundError:
+        yield Finding("missing", row.path, "the manifest has this segment, the file is gone")
+        return
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from None
+    if size != row.bytes:
+        yield Finding("altered", row.path, f"{size} bytes, {row.bytes} were recorded")
+    elif digest != row.sha256:
+        yield Finding("altered", row.path, f"SHA-256 {digest}, {row.sha256} was recorded")
+
+
+def _verify_chain(rows: list[ManifestRow]) -> Iterator[Finding]:
+    before: ManifestRow | None = None
+    for row in rows:
+        if row.chain != chained(row.previous, row.sha256):
+            yield Finding("chain", row.path, "its chain value does not follow from its hash")
+        elif before is None:
+            # The oldest days are removed by retention, and their rows with them.
+            if row.number == 1 and row.previous:
+                yield Finding("chain", row.path, "the first row of a chain follows another")
+        elif row.number > before.number + 1:
+            yield Finding("gap", row.path, f"rows {before.number + 1} to {row.number - 1} of the chain are gone")
+        elif row.number == before.number or row.previous != before.chain:
+            yield Finding("chain", row.path, f"it does not follow {before.path}")
+        before = row
+
+
+def _channels(volume: Volume) -> Iterator[Path]:
+    try:
+        for device in sorted(entry.path for entry in os.scandir(volume.root) if is_part(entry.name) and entry.is_dir()):
+            yield from sorted(Path(entry.path) for entry in os.scandir(device) if is_part(entry.name) and entry.is_dir())
+    except OSError as error:
+        raise StorageError(f"volume {volume.root}: {error.strerror}") from None
+
+
+def _manifest(folder: Path) -> Manifest:
+    return parse_manifest(_read(folder / MANIFEST))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from None
