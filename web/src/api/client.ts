@@ -1,0 +1,111 @@
+/** Calls of the API with the token of this browser tab. */
+import { ref } from 'vue'
+import type { Login } from './types.ts'
+
+const BASE = '/api/v1'
+const TOKEN = 'gb28181.token'
+const USER = 'gb28181.user'
+
+export interface ErrorBody {
+  code: string
+  message: string
+  stage?: string
+  detail?: Record<string, unknown>
+}
+
+/** An answer that is no success. `status` 0: the server could not be reached at all. */
+export class ApiError extends Error {
+  readonly status: number
+  readonly code: string
+  readonly stage: string
+  readonly detail: Record<string, unknown>
+
+  constructor(status: number, body: ErrorBody) {
+    super(body.message)
+    this.status = status
+    this.code = body.code
+    this.stage = body.stage ?? ''
+    this.detail = body.detail ?? {}
+  }
+}
+
+export const token = ref(sessionStorage.getItem(TOKEN) ?? '')
+export const username = ref(sessionStorage.getItem(USER) ?? '')
+
+export function forgetLogin(): void {
+  sessionStorage.removeItem(TOKEN)
+  sessionStorage.removeItem(USER)
+  token.value = ''
+  username.value = ''
+}
+
+export async function login(name: string, password: string): Promise<void> {
+  const answer = await request<Login>('POST', '/login', { username: name, password })
+  sessionStorage.setItem(TOKEN, answer.token)
+  sessionStorage.setItem(USER, name)
+  username.value = name
+  token.value = answer.token
+}
+
+/** Calls the API; an answer of 401 ends the login of this tab, and the router shows the login page. */
+export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  try {
+    return await request<T>(method, path, body, signal)
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) forgetLogin()
+    throw error
+  }
+}
+
+/** Ends a session even while the page is being closed; an answer is not waited for. */
+export function endSession(sessionId: string): void {
+  const url = `${BASE}/sessions/${encodeURIComponent(sessionId)}`
+  void fetch(url, { method: 'DELETE', headers: headers(), keepalive: true }).catch(() => {
+    // The server ends a session without viewers by itself.
+  })
+}
+
+function headers(): Record<string, string> {
+  return token.value ? { Authorization: `Bearer ${token.value}` } : {}
+}
+
+async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method, headers: headers(), signal: signal ?? null }
+  if (body !== undefined) {
+    init.headers = { ...init.headers, 'Content-Type': 'application/json' }
+    init.body = JSON.stringify(body)
+  }
+  let response: Response
+  try {
+    response = await fetch(BASE + path, init)
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw new ApiError(0, { code: 'network', message: String(error) })
+  }
+  const text = await response.text()
+  if (response.ok) return (text ? JSON.parse(text) : null) as T
+  throw new ApiError(response.status, errorBody(text, response.status))
+}
+
+function errorBody(text: string, status: number): ErrorBody {
+  try {
+    const { error } = JSON.parse(text) as { error?: ErrorBody }
+    if (error && typeof error.message === 'string') return error
+  } catch {
+    // Not from the API: a proxy on the way answered with a page of its own.
+  }
+  return { code: 'http', message: `HTTP ${status}` }
+}
+
+/** `{a: 1, b: undefined}` as `?a=1`; what is undefined or empty is left out. */
+export function query(parameters: Record<string, string | number | boolean | null | undefined>): string {
+  const search = new URLSearchParams()
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== '') search.set(key, String(value))
+  }
+  const text = search.toString()
+  return text && `?${text}`
+}
+
+export const channelPath = (key: { device_id: string; channel_id: string }): string =>
+  `/devices/${encodeURIComponent(key.device_id)}/channels/${encodeURIComponent(key.channel_id)}`

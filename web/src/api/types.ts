@@ -1,0 +1,104 @@
+/** What the API answers (docs page at /api/docs). Times are RFC 3339 UTC. */
+
+export interface Page<T> {
+  items: T[]
+  next: string | null
+}
+
+export interface Device {
+  device_id: string
+  name: string
+  online: boolean
+  manufacturer: string
+  model: string
+  firmware: string
+  user_agent: string
+  gb_version: string
+  address: string | null
+  transport: string | null
+  registered_at: string | null
+  expires_at: string | null
+  last_seen_at: string | null
+  channels: number
+  catalog: { at: string | null; announced: number; received: number }
+  faults: Record<string, number>
+}
+
+export type RecordingState = 'recording' | 'starting' | 'failed' | 'off'
+
+export interface Recording {
+  mode: 'always' | 'off'
+  state: RecordingState
+  since?: string | null
+  message?: string
+}
+
+/** Figures of a running stream; which ones are there depends on how far it has come. */
+export interface Stream {
+  transport?: string
+  source?: string
+  format?: string
+  bitrate_kbps?: number
+  packets?: number
+  lost?: number
+  viewers?: number
+  last_media_at?: string | null
+  note?: string
+}
+
+export interface Channel {
+  device_id: string
+  channel_id: string
+  name: string
+  online: boolean
+  manufacturer: string
+  model: string
+  parent_id: string
+  playable: boolean
+  recording: Recording
+  stream?: Stream | null
+}
+
+/** How far opening a stream has come; the same words as the server's. */
+export const STAGES = [
+  'reserved',
+  'invited',
+  'trying',
+  'answered',
+  'connected',
+  'first_rtp',
+  'first_ps',
+  'first_key_frame',
+] as const
+export type Stage = (typeof STAGES)[number]
+
+export interface LiveSession {
+  session_id: string
+  urls: { ws_flv: string; flv?: string; ts?: string }
+  stages: { stage: Stage; at: string }[]
+}
+
+export interface Login {
+  token: string
+  expires_at: string
+}
+
+/** What a camera must be told, and what the server is. */
+export interface System {
+  version: string
+  sip: { server_id: string; domain: string; address: string; port: number; transports?: string[]; password_set?: boolean }
+}
+
+export interface Refusal {
+  at: string
+  device_id: string
+  source: string
+  reason: string
+}
+
+export interface Job {
+  state: 'running' | 'complete' | 'partial' | 'failed'
+  announced: number
+  received: number
+  message?: string
+}
