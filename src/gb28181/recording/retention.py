@@ -1,0 +1,162 @@
+"""Deletes recordings that are past their time, and the oldest when a volume runs full. Rows go only after their files (W30).
+
+Which segments go is decided by `storage.retention`; the volume's writer thread removes the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from gb28181.bus import Bus
+from gb28181.catalog.model import ChannelKey
+from gb28181.clock import Clock
+from gb28181.config import RecordingSettings
+from gb28181.errors import Gb28181Error
+from gb28181.messages import Statistics, VolumeState
+from gb28181.ports import Channels, Ingests, SegmentStore
+from gb28181.recording.model import Segment
+from gb28181.storage.retention import Marks, Policy, Stored, decide
+
+logger = logging.getLogger(__name__)
+
+_PAGE: Final = 500
+_OLDEST: Final = 5000
+_HOUR_US: Final = 3_600_000_000
+
+
+class RetentionService:
+    """Runs one pass after another for as long as it is entered.
+
+    Args:
+        pass_s: Seconds between two passes; a day's worth of a channel is deleted in pieces of one segment, not at midnight.
+    """
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        *,
+        channels: Channels,
+        ingests: Ingests,
+        store: SegmentStore,
+        bus: Bus,
+        clock: Clock,
+        pass_s: float = 60.0,
+    ) -> None:
+        self._settings = settings
+        self._channels = channels
+        self._ingests = ingests
+        self._store = store
+        self._clock = clock
+        self._pass_s = pass_s
+        self._volumes: dict[str, VolumeState] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.counters: dict[str, int] = {"segments": 0, "bytes": 0, "evicted": 0, "breached": 0, "failed": 0}
+        bus.subscribe(Statistics, self._statistics)
+
+    async def __aenter__(self) -> RetentionService:
+        self._task = asyncio.create_task(self._run(), name="retention")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def volumes(self) -> list[VolumeState]:
+        return list(self._volumes.values())
+
+    async def run_once(self) -> int:
+        """One pass over all channels and volumes; returns how many segments were removed."""
+        removed = 0
+        for key in await self._store.recorded_channels():
+            before = self._clock.utc_us() - self._keep_us(key)
+            while page := await self._store.expired_segments(key, before, limit=_PAGE):
+                gone = await self._remove(page)
+                removed += gone
+                if gone < len(page):
+                    break  # what could not be removed is tried again in the next pass
+        for state in self.volumes():
+            removed += await self._make_room(state)
+        return removed
+
+    async def _make_room(self, state: VolumeState) -> int:
+        marks = Marks(
+            high=self._settings.high_mark,
+            low=self._settings.low_mark,
+            critical=max(0.97, self._settings.high_mark),
+            min_free_bytes=self._settings.min_free_mib << 20,
+        )
+        needed = max(state.total_bytes * (1 - marks.high), min(marks.min_free_bytes, state.total_bytes // 4))
+        if not state.total_bytes or state.free_bytes >= needed:
+            return 0
+        oldest = {segment.segment_id: segment for segment in await self._store.oldest_segments(state.volume, limit=_OLDEST)}
+        decision = decide(
+            [Stored(number, segment.key, segment.start, segment.end, segment.bytes) for number, segment in oldest.items()],
+            self._policy,
+            now_us=self._clock.utc_us(),
+            total_bytes=state.total_bytes,
+            free_bytes=state.free_bytes,
+            marks=marks,
+            # With nobody above its guarantee the oldest page holds what must go first: recording never stops for space.
+            complete=True,
+        )
+        for breach in decision.breaches:
+            self.counters["breached"] += 1
+            logger.error(
+                "recordings deleted before their time: the volume is full",
+                extra={"volume": state.volume, "channel": str(breach.channel), "bytes": breach.bytes},
+            )
+        if decision.short_bytes:
+            logger.error(
+                "a volume runs full and holds nothing more to delete: free or add space",
+                extra={"volume": state.volume, "missing_bytes": decision.short_bytes},
+            )
+        self.counters["evicted"] += len(decision.evicted)
+        return await self._remove([oldest[stored.segment] for stored in decision.remove])
+
+    async def _remove(self, segments: Sequence[Segment]) -> int:
+        """Files first, then rows; a file that will not go keeps its row."""
+        by_volume: dict[str, list[Segment]] = defaultdict(list)
+        for segment in segments:
+            by_volume[segment.volume].append(segment)
+        removed = 0
+        for volume, members in by_volume.items():
+            for start in range(0, len(members), _PAGE):
+                part = members[start : start + _PAGE]
+                failed = await self._ingests.delete_segments(volume, [segment.path for segment in part])
+                gone = [segment for segment in part if segment.path not in failed]
+                await self._store.delete_segments([segment.segment_id for segment in gone])
+                removed += len(gone)
+                self.counters["segments"] += len(gone)
+                self.counters["bytes"] += sum(segment.bytes for segment in gone)
+                self.counters["failed"] += len(failed)
+        return removed
+
+    def _policy(self, key: ChannelKey) -> Policy:
+        keep = self._keep_us(key)
+        return Policy(keep_us=keep, guarantee_us=keep)
+
+    def _keep_us(self, key: ChannelKey) -> int:
+        try:
+            hours = self._channels.channel(key).retention_hours
+        except Gb28181Error:
+            hours = 0.0  # a device that was removed: its recordings stay as long as all others
+        return int((hours or self._settings.retention_hours) * _HOUR_US)
+
+    def _statistics(self, event: Statistics) -> None:
+        for state in event.volumes:
+            self._volumes[state.volume] = state
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._pass_s)
+            try:
+                await self.run_once()
+            except Gb28181Error as error:
+                logger.warning("retention pass put off", extra={"reason": str(error)})
+            except Exception:  # border: a background task that must never end
+                logger.exception("retention pass failed")
