@@ -141,25 +141,34 @@ class Router:
 
     async def handle(self, request: SipRequest) -> None:
         """Answers one request and does what it asks for. Never raises for what the peer sent."""
-        answered = request.method in _CARRIERS and request.method not in self._methods
         try:
-            if answered:
-                answered = False
-                inbound = self._receive(request)
-                self._signalling.respond(request, 200)
-                answered = True
-                if inbound is not None:
-                    await self._dispatch(inbound)
-            elif (handler := self._methods.get(request.method)) is not None:
-                await handler(request)
-            elif request.method == "OPTIONS":
-                self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
-            elif request.method != "ACK":
-                self._counters["method_refused"] += 1
-                status = 405 if request.method in _KNOWN else 501
-                self._signalling.respond(request, status, headers=(self._allow,))
+            inbound = await self._answer(request)
         except Gb28181Error as error:
-            self._fail(request, error, answered=answered)
+            logger.debug("request refused: %s", error, extra=_where(request))
+            self._signalling.respond(request, status_of(error))
+            return
+        if inbound is None:
+            return
+        try:
+            await self._dispatch(inbound)
+        except Gb28181Error as error:
+            self._counters["handler_failed"] += 1
+            logger.warning("command failed: %s", error, extra=_where(request))
+
+    async def _answer(self, request: SipRequest) -> Inbound[Any] | None:
+        """Answers; what is left to do comes back."""
+        if (handler := self._methods.get(request.method)) is not None:
+            await handler(request)
+        elif request.method in _CARRIERS:
+            inbound = self._receive(request)
+            self._signalling.respond(request, 200)
+            return inbound
+        elif request.method == "OPTIONS":
+            self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
+        elif request.method != "ACK":
+            self._counters["method_refused"] += 1
+            self._signalling.respond(request, 405 if request.method in _KNOWN else 501, headers=(self._allow,))
+        return None
 
     # --- MANSCDP ---------------------------------------------------------------------------------------------------
 
@@ -184,8 +193,8 @@ class Router:
             for device_id in finder(request):
                 if self._peers.admit(device_id, request) != "refused":
                     return device_id
-        if request.user and (device_id := self._peers.at_address(request)) is not None:
-            return device_id
+        if (neighbour := self._peers.at_address(request)) is not None:
+            return neighbour
         self._counters["sender_refused"] += 1
         raise WireError(
             f"{request.user[:40]!r} is not registered from {request.route.remote}: register first", status=403, clause="9.1"
@@ -209,14 +218,9 @@ class Router:
             raise MisuseError(f"two features handle {entry.category} {entry.cmd_type}")
         self._commands[key] = handler
 
-    def _fail(self, request: SipRequest, error: Gb28181Error, *, answered: bool) -> None:
-        where = {"method": request.method, "user": request.user, "source": str(request.route.remote)}
-        if answered:
-            self._counters["handler_failed"] += 1
-            logger.warning("command failed: %s", error, extra=where)
-            return
-        logger.debug("request refused: %s", error, extra=where)
-        self._signalling.respond(request, status_of(error))
+
+def _where(request: SipRequest) -> dict[str, str]:
+    return {"method": request.method, "user": request.user, "source": str(request.route.remote)}
 
 
 def _by_sender(request: SipRequest) -> Iterable[DeviceId]:

@@ -197,10 +197,10 @@ def _parsed(text: str, parser: etree.XMLParser) -> etree._Element | None:
 
 def _head(root: etree._Element, faults: Faults) -> dict[str, str]:
     head: dict[str, str] = {}
-    for name, text in root.attrib.items():
-        if local_name(name) == "cmdtype" and value_of(text):
+    for attribute, text in root.attrib.items():
+        if local_name(str(attribute)) == "cmdtype" and (value := value_of(str(text))):
             faults["value-in-attribute"] += 1
-            head["cmdtype"] = text.strip()
+            head["cmdtype"] = value
     for element in root:
         if isinstance(element.tag, str) and (name := local_name(element.tag)) in {"cmdtype", "sn", "deviceid"}:
             head.setdefault(name, value_of(element.text) or "")
