@@ -123,6 +123,7 @@ def _sqlite(url: URL, *, synchronous: str, begin: str, size: int) -> AsyncEngine
         pool_size=size,
         max_overflow=0,
         json_serializer=dumps,
+        hide_parameters=True,
         connect_args={"timeout": _BUSY_TIMEOUT_S},
     )
 
@@ -152,6 +153,7 @@ def _postgres(url: URL) -> AsyncEngine:
             pool_pre_ping=True,
             pool_timeout=_BUSY_TIMEOUT_S,
             json_serializer=dumps,
+            hide_parameters=True,
             connect_args={"timeout": _BUSY_TIMEOUT_S, "command_timeout": 60},
         )
     except ModuleNotFoundError:

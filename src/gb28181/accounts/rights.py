@@ -1,0 +1,34 @@
+"""Which role may do what: one table, asked by the API for every request."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from gb28181.accounts.model import Caller, Role
+from gb28181.errors import Denied
+
+Right = Literal["view", "watch", "operate", "administer"]
+"""`view`: see devices, channels, states and the list of recordings. `watch`: open pictures and fetch recordings.
+`operate`: what changes how devices are used: recording, catalogue queries, sessions of others, refused registrations.
+`administer`: make and remove devices and set their passwords."""
+
+MAY: Final[dict[Role, frozenset[Right]]] = {
+    "viewer": frozenset({"view", "watch"}),
+    "operator": frozenset({"view", "watch", "operate"}),
+    "admin": frozenset({"view", "watch", "operate", "administer"}),
+}
+
+
+def may(caller: Caller, right: Right) -> bool:
+    return right in MAY[caller.role]
+
+
+def demand(caller: Caller, right: Right) -> None:
+    """Returns when the caller may.
+
+    Raises:
+        Denied: The caller is known but has not this right.
+    """
+    if not may(caller, right):
+        roles = " or ".join(role for role in MAY if right in MAY[role])
+        raise Denied(f"{caller.username} is {caller.role}, this needs {roles}", authenticated=True)

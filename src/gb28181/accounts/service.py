@@ -1,0 +1,214 @@
+"""Logins, tokens and what users did.
+
+A token is a JWT signed under a key of the data folder. It names the user and a fingerprint of the password hash: it ends
+with its time, with a new password, and when the user is disabled. There is no default password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from gb28181.accounts.model import Caller, User
+from gb28181.accounts.throttle import LoginThrottle
+from gb28181.clock import Clock
+from gb28181.errors import Denied, Gb28181Error, Unavailable
+from gb28181.ports import UserStore
+from gb28181.tokens import derive
+
+logger = logging.getLogger(__name__)
+
+ADMIN: Final = "admin"
+_ALGORITHM: Final = "HS256"
+_LONGEST_TOKEN: Final = 4096
+_LONGEST_PASSWORD: Final = 1024
+#: A hash takes a core for about 0.2 s and 64 MiB: two at once, and a queue that a flood fills before the machine.
+_HASHES_AT_ONCE: Final = 2
+_HASHES_WAITING: Final = 32
+_USER_CACHE_S: Final = 5.0
+_USER_CACHE: Final = 1000
+#: Easily told apart when read from a terminal and typed.
+_TYPEABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A fresh token; whoever holds it is the caller until it expires."""
+
+    token: str
+    expires_at: datetime
+    caller: Caller
+
+
+def new_password(length: int = 14) -> str:
+    """A random password that can be read aloud and typed."""
+    return "".join(secrets.choice(_TYPEABLE) for _ in range(length))
+
+
+class AccountService:
+    """Knows who asks.
+
+    Args:
+        secret: The secret of the data folder; the key of the tokens is derived from it.
+        ttl_s: Life of a token.
+        attempts_per_minute: Logins per user and source.
+        hasher: Cost of a hash; the default is argon2id as its authors recommend.
+    """
+
+    def __init__(
+        self,
+        store: UserStore,
+        *,
+        secret: bytes,
+        clock: Clock,
+        ttl_s: float,
+        attempts_per_minute: int,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        self._store = store
+        self._key: Final = derive(secret, "api")
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._throttle = LoginThrottle(per_minute=attempts_per_minute)
+        self._hasher = hasher or PasswordHasher(type=Type.ID)
+        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._waiting = 0
+        self._known: dict[str, tuple[float, User]] = {}
+
+    async def ensure_admin(self, configured_password: str) -> str | None:
+        """Makes the first administrator, or gives it the configured password.
+
+        Returns:
+            A password that was made now, to be printed once; None when there is nothing to tell.
+        """
+        user = await self._store.load_user(ADMIN)
+        if user is None:
+            password = configured_password or new_password()
+            await self._save(User(ADMIN, await self._hash(password), "admin"))
+            return None if configured_password else password
+        if configured_password and (
+            user.disabled or user.role != "admin" or not await self._matches(user, configured_password)
+        ):
+            logger.info("administrator has the configured password now", extra={"user": ADMIN})
+            await self._save(replace(user, password_hash=await self._hash(configured_password), role="admin", disabled=False))
+        return None
+
+    async def login(self, username: str, password: str, *, source: str) -> Login:
+        """A token for the right password.
+
+        Args:
+            source: Address that the attempt came from.
+
+        Raises:
+            TooManyAttempts: This user was tried too often from this source.
+            Denied: Wrong name or password, or the user is disabled; the three are not told apart.
+            Unavailable: Too many logins at once.
+        """
+        self._throttle.attempt(username, source, time.monotonic())
+        user = await self._store.load_user(username)
+        # An unknown user costs the same hash: the time of an answer does not tell which names exist.
+        right = await self._matches(user or self._nobody, password)
+        if user is None or not right or user.disabled:
+            logger.warning("login refused", extra={"user": username[:64], "source": source})
+            raise Denied("wrong user name or password")
+        self._throttle.succeeded(username, source)
+        self._remember(user)
+        caller = Caller(user.username, user.role)
+        expires = int(self._clock.utc().timestamp() + self._ttl_s)
+        claims = {"sub": user.username, "exp": expires, "fp": self._fingerprint(user)}
+        token = jwt.encode({"alg": _ALGORITHM}, claims, OctKey.import_key(self._key))
+        await self.audit(caller, "login", source)
+        return Login(token, datetime.fromtimestamp(expires, UTC), caller)
+
+    async def authenticate(self, token: str) -> Caller:
+        """Who holds this token.
+
+        Raises:
+            Denied: It is missing, not ours, expired, or its user has another password now or is disabled.
+        """
+        claims = self._claims(token)
+        user = await self._user(str(claims.get("sub", "")))
+        if user is None or user.disabled or not hmac.compare_digest(self._fingerprint(user), str(claims.get("fp", ""))):
+            raise Denied("this login is no longer valid: log in again")
+        return Caller(user.username, user.role)
+
+    async def audit(self, caller: Caller, action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
+        """Keeps who did what to whom; a failure is logged and stops nobody's work."""
+        try:
+            await self._store.add_audit(self._clock.utc(), caller.username, action, target, detail or {})
+        except Gb28181Error as error:
+            logger.error("audit not written", extra={"user": caller.username, "action": action, "reason": str(error)})
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        if not token:
+            raise Denied("log in first: POST /api/v1/login, then send Authorization: Bearer <token>")
+        if len(token) > _LONGEST_TOKEN:
+            raise Denied("the token is malformed: log in again")
+        try:
+            claims = jwt.decode(token, OctKey.import_key(self._key), algorithms=[_ALGORITHM]).claims
+            expires = float(claims["exp"])
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise Denied("the token is malformed or was signed by another server: log in again") from None
+        if self._clock.utc().timestamp() >= expires:
+            raise Denied("the login has expired: log in again")
+        return dict(claims)
+
+    async def _user(self, username: str) -> User | None:
+        at, user = self._known.get(username, (0.0, None))
+        if user is None or time.monotonic() - at > _USER_CACHE_S:
+            user = await self._store.load_user(username)
+            if user is not None:
+                self._remember(user)
+        return user
+
+    def _remember(self, user: User) -> None:
+        if len(self._known) >= _USER_CACHE:
+            self._known.clear()
+        self._known[user.username] = (time.monotonic(), user)
+
+    async def _save(self, user: User) -> None:
+        await self._store.save_user(user)
+        self._remember(user)
+
+    def _fingerprint(self, user: User) -> str:
+        return hmac.new(self._key, user.password_hash.encode(), hashlib.sha256).hexdigest()[:16]
+
+    @cached_property
+    def _nobody(self) -> User:
+        """Carries a hash of the present cost that no password has."""
+        return User("", self._hasher.hash(secrets.token_hex()), "viewer", disabled=True)
+
+    async def _hash(self, password: str) -> str:
+        async with self._hashing:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def _matches(self, user: User, password: str) -> bool:
+        if self._waiting >= _HASHES_WAITING:
+            raise Unavailable("too many logins at once: try again in a few seconds")
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(self._verify, user.password_hash, password[:_LONGEST_PASSWORD])
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, encoded: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(encoded, password)
+        except (VerificationError, InvalidHashError):
+            return False

@@ -1,0 +1,112 @@
+"""Secrets of the data folder: the key from which all others are derived, the server's id, and what is encrypted at rest."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gb28181.errors import StorageError
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_INSTANCE: Final = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Args:
+    secret: 32 random bytes; use `tokens.derive(secret, purpose)`, never the secret itself.
+    instance: Random id of this server, 32 hex digits; written into its volumes too.
+    """
+
+    secret: bytes = field(repr=False)
+    instance: str
+
+
+def load_or_create(data: Path) -> Keys:
+    """The secrets of a data folder, made at the first start; safe to call from several processes at once.
+
+    Raises:
+        StorageError: A file cannot be read or made, or holds something else.
+    """
+    secret = _load(data / "secret.key", secrets.token_bytes(_KEY_BYTES))
+    if len(secret) != _KEY_BYTES:
+        raise StorageError(
+            f"{data / 'secret.key'} has {len(secret)} bytes, expected {_KEY_BYTES}: restore it from a backup; "
+            "without it the SIP passwords in the database cannot be read"
+        )
+    instance = _load(data / "instance", secrets.token_hex(16).encode()).decode("ascii", "replace").strip()
+    if not _INSTANCE.fullmatch(instance):
+        raise StorageError(
+            f"{data / 'instance'} holds no id of 32 hex digits: restore it from a backup, or copy it from .gb28181-volume "
+            "of a recording volume of this server"
+        )
+    return Keys(secret, instance)
+
+
+class SealedSecrets:
+    """`ports.Secrets` by AES-256-GCM: `nonce || ciphertext and tag`.
+
+    Args:
+        key: 32 bytes.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, text: str) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, text.encode(), None)
+
+    def open(self, sealed: bytes) -> str:
+        """The text of `seal`.
+
+        Raises:
+            StorageError: It was changed, or sealed under another key.
+        """
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError):
+            raise StorageError(
+                "a stored password cannot be decrypted: secret.key is not the one it was encrypted with; "
+                "restore that file from the backup of this data folder, or set the password again"
+            ) from None
+
+
+def _load(path: Path, fresh: bytes) -> bytes:
+    """What the file holds. A missing one is made whole and durable under another name first, then linked: whoever comes
+    second at the same moment reads the first one's, and a power cut leaves no half of it."""
+    try:
+        if not path.exists():
+            _create(path, fresh)
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be used: {error.strerror}; check the owner and mode of the data folder") from None
+
+
+def _create(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        draft.unlink()
