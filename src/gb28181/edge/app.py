@@ -1,0 +1,172 @@
+"""The edge process: the one public HTTP door. Builds everything, serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from gb28181.config import HttpSettings, Settings
+from gb28181.edge.background import Background
+from gb28181.edge.figures import Figures
+from gb28181.edge.hub import Hub
+from gb28181.edge.ingests import IngestClient
+from gb28181.edge.live import LiveRoutes
+from gb28181.edge.proxy import Proxy
+from gb28181.edge.replies import guard, harden
+from gb28181.edge.report import Report
+from gb28181.edge.segments import SegmentRoutes
+from gb28181.edge.site import Site
+from gb28181.errors import Invalid
+
+logger = logging.getLogger(__name__)
+
+_STOP_S: Final = 3.0
+
+
+def main(
+    settings: Settings,
+    *,
+    console: Path,
+    control_socket: Path,
+    edge_socket: Path,
+    ingest_sockets: Mapping[str, Path],
+    volumes: Sequence[Path],
+    link_key: bytes,
+    pid_file: Path,
+) -> int:
+    """Runs the edge until SIGTERM or SIGINT.
+
+    The port that was bound (`http.port` may be 0) is written into `pid_file.with_suffix(".port")` once requests are answered.
+
+    Returns:
+        0 after a signal, 1 when the address cannot be bound or the certificate cannot be used.
+    """
+    try:
+        tls = _tls(settings.http)
+    except Invalid as error:
+        logger.error(str(error))
+        return 1
+    edge = Edge(
+        settings,
+        console=console,
+        control_socket=control_socket,
+        edge_socket=edge_socket,
+        ingest_sockets=ingest_sockets,
+        volumes=volumes,
+        link_key=link_key,
+    )
+    # The plain loop on purpose: uvloop has no sendfile, which downloads of recordings live on.
+    return asyncio.run(_serve(edge, settings.http, tls, pid_file))
+
+
+class Edge:
+    """The edge without its process.
+
+    Attributes:
+        port: The port that was bound, after `start`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        console: Path,
+        control_socket: Path,
+        edge_socket: Path,
+        ingest_sockets: Mapping[str, Path],
+        volumes: Sequence[Path],
+        link_key: bytes,
+    ) -> None:
+        http = settings.http
+        ids = itertools.count(1)
+        self._http = http
+        self.ingests = [IngestClient(name, path, ids) for name, path in ingest_sockets.items()]
+        self.report = Report(edge_socket, lambda: self.hub.count())
+        self.hub = Hub(http, self.ingests, want=self.report.want, changed=self.report.changed)
+        self.figures = Figures(self.hub, self.ingests)
+        self.proxy = Proxy(control_socket, max_body_bytes=http.max_body_bytes)
+        self.app = web.Application(middlewares=[guard], client_max_size=http.max_body_bytes)
+        self.app.on_response_prepare.append(harden)
+        # The console takes every path that is left, so it comes last.
+        routes = (self.figures, self.proxy, LiveRoutes(self.hub, link_key), SegmentRoutes(volumes, link_key), Site(console))
+        for part in routes:
+            part.add_to(self.app)
+        self.port = 0
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Binds the address and answers requests from then on.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        await self._stack.enter_async_context(self.proxy)
+        await self._stack.enter_async_context(self.hub)
+        tasks = await self._stack.enter_async_context(Background())
+        for client in self.ingests:
+            tasks.spawn(client.run, client.name, forever=True)
+        tasks.spawn(self.report.run, "report", forever=True)
+        tasks.spawn(self.figures.run, "figures", forever=True)
+        # A handler is cancelled when its client goes: a viewer that leaves is gone at once.
+        runner = web.AppRunner(self.app, access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_S)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, self._http.host, self._http.port, ssl_context=tls, backlog=1024, reuse_address=True)
+        await site.start()
+        self.port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        for channel in self.hub.channels:
+            for feed in channel.feeds.values():
+                for viewer in tuple(feed.viewers):
+                    viewer.end("the server is stopping")
+        await self._stack.aclose()
+
+
+async def _serve(edge: Edge, http: HttpSettings, tls: ssl.SSLContext | None, pid_file: Path) -> int:
+    try:
+        await edge.start(tls)
+    except OSError as error:
+        logger.error("edge cannot listen", extra={"host": http.host, "port": http.port, "reason": error.strerror or str(error)})
+        await edge.stop()
+        return 1
+    _write(pid_file, str(os.getpid()))
+    _write(pid_file.with_suffix(".port"), str(edge.port))
+    logger.info("edge listening", extra={"url": f"{'https' if tls else 'http'}://{http.host}:{edge.port}/"})
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await edge.stop()
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: the supervisor waits for this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def _tls(http: HttpSettings) -> ssl.SSLContext | None:
+    if not http.certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(http.certificate, http.private_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(f"http.certificate or http.private_key cannot be used: {error}") from None
+    return context

@@ -1,0 +1,352 @@
+"""A watched channel: finds the ingest that has its stream, demuxes once, serves every format.
+
+A stream that ends is looked for again: viewers stay, their time goes on rising. The task of `run` finds and waits; pictures
+themselves go from the ingest's socket to the viewers' sockets in one call, without a queue between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from gb28181.edge.feed import Feed, Format, Picture
+from gb28181.edge.ingests import IngestClient
+from gb28181.edge.timeline import Timeline
+from gb28181.edge.viewer import Viewer
+from gb28181.media.nal import VideoCodec
+from gb28181.media.ps import AccessUnit, PsParser
+from gb28181.messages import LOSS, MediaChunk, WatchStarted
+
+logger = logging.getLogger(__name__)
+
+FIRST_S: Final = 20.0
+AGAIN_S: Final = 60.0
+#: Gaps inside a picture are shorter: an ingest hands on a watched stream every 20 ms.
+_IDLE_S: Final = 0.03
+_ASK_S: Final = 1.0
+_RETRY_S: Final = 0.25
+_WANT_S: Final = 5.0
+_READ: Final = 1 << 20
+#: Of the file and of chunks that arrive while it is read.
+_CATCH_UP: Final = 64 << 20
+
+
+class LiveChannel:
+    """One channel while somebody watches it, and a little longer.
+
+    Args:
+        want: Tells control that this channel is waited for.
+        gop_limit: As for `Feed`; pictures since the last key frame are kept too, for a format that is asked for later.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        channel_id: str,
+        *,
+        ingests: Sequence[IngestClient],
+        want: Callable[[str, str], None],
+        gop_limit: int,
+    ) -> None:
+        self.device_id = device_id
+        self.channel_id = channel_id
+        self.feeds: dict[Format, Feed] = {}
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failure = ""
+        self.lag_ms = 0.0
+        self._ingests = ingests
+        self._want = want
+        self._gop_limit = gop_limit
+        self._timeline = Timeline()
+        self._codec: VideoCodec | None = None
+        self._gop: list[Picture] = []
+        self._gop_bytes = 0
+        self._parser = PsParser()
+        self._needs_key = True
+        self._source: tuple[IngestClient, int] | None = None
+        self._asked: dict[int, IngestClient] = {}
+        self._answered = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._stirred = asyncio.Event()  # the stream showed its first picture, or ended
+        self._beginning: WatchStarted | None = None
+        self._held: list[MediaChunk] | None = None
+        self._held_bytes = 0
+        self._expected: int | None = None
+        self._bytes = 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._hurry: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def viewers(self) -> int:
+        return sum(len(feed.viewers) for feed in self.feeds.values())
+
+    # --- viewers ---------------------------------------------------------------------------------------------------
+
+    def join(self, viewer: Viewer, kind: Format) -> None:
+        feed = self.feeds.get(kind)
+        if feed is None:
+            feed = self.feeds[kind] = Feed(kind, gop_limit=self._gop_limit)
+            if self._codec is not None and not self._needs_key:
+                feed.use(self._codec)
+                for picture in self._gop:
+                    feed.write(picture)
+                feed.flush()
+        feed.join(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        for feed in self.feeds.values():
+            feed.leave(viewer)
+
+    # --- finding the stream ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves until the stream cannot be had any more; then `failure` says why and every viewer is ended."""
+        patience = FIRST_S
+        try:
+            while await self._find(self._loop.time() + patience):
+                await self._read_beginning()
+                if not await self._watch():
+                    break
+                patience = AGAIN_S
+        finally:
+            self._release()
+            self.failure = self.failure or self._diagnosis()
+            if not self.ready.done():
+                self.ready.set_result(None)
+            for feed in self.feeds.values():
+                for viewer in tuple(feed.viewers):
+                    viewer.end(self.failure)
+
+    async def _watch(self) -> bool:
+        """Until the stream ends; False when it runs and shows nothing."""
+        if not self.ready.done():
+            try:
+                async with asyncio.timeout(FIRST_S):
+                    await self._stirred.wait()
+            except TimeoutError:
+                return False
+        await self._ended.wait()
+        return True
+
+    async def _find(self, deadline: float) -> bool:
+        """Asks every ingest, and control to open the stream, until one has it."""
+        self._release()
+        wanted = 0.0
+        while True:
+            self._ask()
+            try:
+                async with asyncio.timeout(_ASK_S):
+                    await self._answered.wait()
+            except TimeoutError:
+                pass
+            if self._source is not None:
+                return True
+            self._withdraw()
+            now = self._loop.time()
+            if now >= deadline:
+                return False
+            if now - wanted >= _WANT_S:
+                wanted = now
+                self._want(self.device_id, self.channel_id)
+            await asyncio.sleep(_RETRY_S)
+
+    def _ask(self) -> None:
+        self._answered.clear()
+        self._ended.clear()
+        self._stirred.clear()
+        self._asked = {}
+        for client in self._ingests:
+            watch_id = client.watch(self, self.device_id, self.channel_id)
+            if watch_id is not None:
+                self._asked[watch_id] = client
+        if not self._asked:
+            self._answered.set()
+
+    def _withdraw(self) -> None:
+        for watch_id, client in self._asked.items():
+            client.unwatch(watch_id)
+        self._asked = {}
+
+    def _release(self) -> None:
+        """Lets go of the stream and of everything that belongs to it alone."""
+        self._withdraw()
+        if self._source is not None:
+            client, watch_id = self._source
+            client.unwatch(watch_id)
+            self._source = None
+        if self._idle is not None:
+            self._idle.cancel()
+        self._held = None
+        self._held_bytes = 0
+        self._expected = None
+        self._bytes = 0
+        self._parser = PsParser()
+        self._needs_key = True
+        self._timeline.restart()
+
+    # --- what an ingest says (Watcher) -----------------------------------------------------------------------------
+
+    def started(self, client: IngestClient, message: WatchStarted) -> None:
+        if self._source is not None:
+            client.unwatch(message.watch_id)
+            return
+        self._source = (client, message.watch_id)
+        self._asked.pop(message.watch_id, None)
+        self._withdraw()
+        self._beginning = message
+        self._held = [] if message.file else None
+        self._answered.set()
+
+    def ended(self, watch_id: int, cause: str) -> None:
+        if self._source is not None and self._source[1] == watch_id:
+            self._source = None
+            for unit in self._parser.flush():
+                self._show(unit)
+            self._send(urgent=True)
+            self._ended.set()
+            self._stirred.set()
+            return
+        self._asked.pop(watch_id, None)
+        if not self._asked:
+            self._answered.set()
+
+    def chunk(self, chunk: MediaChunk) -> None:
+        if self._source is None or self._source[1] != chunk.watch_id:
+            return
+        if self._held is None:
+            self._take(chunk)
+            return
+        self._held.append(chunk)
+        self._held_bytes += len(chunk.data)
+        if self._held_bytes > _CATCH_UP:
+            # The disk does not answer: begin with what is live.
+            self._catch_up()
+
+    # --- media -----------------------------------------------------------------------------------------------------
+
+    async def _read_beginning(self) -> None:
+        """Reads from the last key frame on disk to where the chunks begin."""
+        message, self._beginning = self._beginning, None
+        if message is None or not message.file:
+            return
+        at = message.file_from
+        until = min(message.file_until, at + _CATCH_UP)
+        whole = until == message.file_until
+        while at < until and self._held is not None:
+            data = await asyncio.to_thread(_read, message.file, at, min(_READ, until - at))
+            if self._held is None:
+                return
+            if not data:
+                whole = False
+                break
+            at += len(data)
+            self._bytes += len(data)
+            for unit in self._parser.feed(data, 0):
+                self._show(unit)
+        if self._held is not None and not whole:
+            self._parser.feed(b"", 0, lost=True)
+        self._catch_up()
+        self._send(urgent=True)
+
+    def _catch_up(self) -> None:
+        held, self._held = self._held or [], None
+        self._held_bytes = 0
+        for chunk in held:
+            self._take(chunk)
+
+    def _take(self, chunk: MediaChunk) -> None:
+        self.lag_ms = max(0.0, (time.time_ns() // 1000 - chunk.at) / 1000)
+        lost = bool(chunk.flags & LOSS) or (self._expected is not None and chunk.offset != self._expected)
+        self._expected = chunk.offset + len(chunk.data)
+        self._bytes += len(chunk.data)
+        for unit in self._parser.feed(chunk.data, chunk.at, lost=lost):
+            self._show(unit)
+        for unit in self._parser.settle():
+            self._show(unit)
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._loop.call_later(_IDLE_S, self._on_idle)
+        self._send()
+
+    def _on_idle(self) -> None:
+        if self._held is not None:
+            return
+        for unit in self._parser.settle(idle=True):
+            self._show(unit)
+        self._send()
+
+    def _show(self, unit: AccessUnit) -> None:
+        codec = unit.codec
+        if codec not in ("h264", "h265"):
+            return
+        if self._needs_key or codec != self._codec:
+            if not unit.is_key:
+                return
+            self._needs_key = False
+            if codec != self._codec:
+                self._codec = codec
+                for feed in self.feeds.values():
+                    feed.use(codec)
+        dts, pts = self._timeline.stamp(unit.dts_90k, unit.pts_90k, unit.at_us)
+        picture = Picture(unit.data, dts, pts, unit.is_key)
+        if unit.is_key:
+            self._gop, self._gop_bytes = [], 0
+        if unit.is_key or self._gop:
+            self._gop.append(picture)
+            self._gop_bytes += len(unit.data)
+            if self._gop_bytes > self._gop_limit:
+                self._gop, self._gop_bytes = [], 0
+        for feed in self.feeds.values():
+            feed.write(picture)
+        if not self.ready.done():
+            self.ready.set_result(None)
+            self._stirred.set()
+
+    def _send(self, *, urgent: bool = False) -> None:
+        now = self._loop.time()
+        held_back = False
+        for feed in self.feeds.values():
+            if urgent or feed.due(now):
+                feed.flush(now)
+            held_back |= feed.holds_back
+        if held_back and self._hurry is None:
+            # A stream that stops must not leave its last frames here.
+            self._hurry = self._loop.call_later(_IDLE_S * 2, self._on_hurry)
+
+    def _on_hurry(self) -> None:
+        self._hurry = None
+        self._send(urgent=True)
+
+    def _diagnosis(self) -> str:
+        """Why there is no picture, in words for whoever waits."""
+        parser = self._parser
+        if self._codec is not None:
+            return "the stream has ended and did not come back"
+        if not self._bytes:
+            if not any(client.connected.is_set() for client in self._ingests):
+                return "no ingest process answers: see whether the server is starting or overloaded"
+            return "the camera's stream could not be opened in time: open it from the console or the API to see how far it came"
+        if not parser.packs:
+            return "media arrives but is no program stream: the camera sends another format than GB/T 28181 asks for"
+        if parser.codec in ("svac", "mpeg4", "mpeg2"):
+            return f"the camera sends {parser.codec}, which no browser shows: set it to H.264 or H.265"
+        if not parser.codec:
+            return "media arrives without parameter sets: switch stream encryption off in the camera"
+        return "media arrives but no key frame: shorten the camera's key frame interval"
+
+
+def _read(file: str, at: int, size: int) -> bytes:
+    """A piece of a segment, which may have been renamed when it was closed; b"" when it is gone."""
+    for name in (file, file.removesuffix(".part")):
+        try:
+            with Path(name).open("rb") as segment:
+                segment.seek(at)
+                return segment.read(size)
+        except OSError:
+            continue
+    return b""

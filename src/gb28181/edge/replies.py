@@ -1,0 +1,52 @@
+"""What every answer of the edge has in common: JSON errors, and headers that a browser obeys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_CODES: Final = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 416: "range_not_satisfiable"}
+
+
+def problem(status: int, code: str, message: str) -> web.Response:
+    """The one shape of an error: `{error: {code, message}}`; the message says what to do."""
+    headers = {"Cache-Control": "no-store"}
+    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The border of a request: whatever fails becomes a JSON error; the query string, which holds tokens, is never logged."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        answer = problem(
+            error.status, _CODES.get(error.status, "http_error"), f"{error.reason}: {request.method} {request.path}"
+        )
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except ConnectionError:
+        raise  # the client has gone; there is nobody to answer
+    except Exception:
+        logger.exception("request failed", extra={"method": request.method, "path": request.path})
+        return problem(500, "internal", "the server failed on this request; its log says where")
+
+
+async def harden(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer (on_response_prepare)."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    if request.secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    response.headers["Server"] = "gb28181"

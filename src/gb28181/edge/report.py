@@ -1,0 +1,83 @@
+"""What the edge tells control: how many watch what, and which channel somebody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gb28181.messages import Viewers, WantStream, encode
+
+_PERIOD_S: Final = 5.0
+_RETRY_S: Final = 0.5
+
+
+class Report:
+    """Keeps a connection to control's edge socket.
+
+    Args:
+        count: The viewers of every channel now, `(device_id, channel_id, viewers)`.
+    """
+
+    def __init__(self, path: Path, count: Callable[[], tuple[tuple[str, str, int], ...]]) -> None:
+        self._path = path
+        self._count = count
+        self._epoch = time.time_ns() // 1000
+        self._changed = asyncio.Event()
+        self._wanted: dict[tuple[str, str], None] = {}  # bounded by the viewers that wait
+        self.connected = False
+
+    def changed(self) -> None:
+        """The number of viewers of some channel is another one now."""
+        self._changed.set()
+
+    def want(self, device_id: str, channel_id: str) -> None:
+        """Somebody waits for this channel and no ingest has it; said once control can be reached."""
+        self._wanted[device_id, channel_id] = None
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Reports until cancelled."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(self._path))
+            except OSError:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            self.connected = True
+            try:
+                await self._report(reader, writer)
+            except OSError:
+                pass
+            finally:
+                self.connected = False
+                writer.close()
+            await asyncio.sleep(_RETRY_S)
+
+    async def _report(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def watch_for_end() -> None:
+            # Control says nothing; the end of the connection is all that comes.
+            while await reader.read(1 << 12):
+                pass
+            self._changed.set()
+
+        async with asyncio.TaskGroup() as group:
+            ended = group.create_task(watch_for_end())
+            try:
+                while not ended.done():
+                    self._changed.clear()
+                    writer.write(encode(Viewers(self._epoch, os.getpid(), self._count())))
+                    wanted, self._wanted = self._wanted, {}
+                    for device_id, channel_id in wanted:
+                        writer.write(encode(WantStream(device_id, channel_id)))
+                    await writer.drain()
+                    try:
+                        async with asyncio.timeout(_PERIOD_S):
+                            await self._changed.wait()
+                    except TimeoutError:
+                        pass
+            finally:
+                ended.cancel()

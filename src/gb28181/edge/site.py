@@ -1,0 +1,71 @@
+"""The web console: static files of one folder at `/`, `index.html` for every path that is the console's own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from gb28181.edge.replies import problem
+
+#: Styles are set on elements by the console's widgets; scripts come from files only. mpegts.js works in blob: workers.
+_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self' ws: wss:; font-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+#: Vite puts a hash into the names of what it builds: such a file never changes.
+_HASHED: Final = re.compile(r".+-[0-9A-Za-z_-]{8,}\.[0-9a-z]+")
+_NOT_BUILT: Final = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>gb28181</title>"
+    "<h1>gb28181 is running</h1><p>The web console has not been built. Run <code>./scripts/setup</code> in the checkout and "
+    "load this page again. The API is at <a href=/api/docs>/api/docs</a>.</p></html>"
+)
+
+
+class Site:
+    """Serves the console.
+
+    Args:
+        folder: What the console's build wrote; may be missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/{path:.*}", self.serve)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        path = request.match_info["path"]
+        if path.split("/", 1)[0] in ("api", "media", "metrics"):
+            return problem(404, "not_found", f"nothing is served at {request.path}")
+        found = await asyncio.to_thread(_find, self._folder, path)
+        if found is None:
+            return problem(404, "not_found", f"the console has no file {request.path}")
+        headers = {"Content-Security-Policy": _POLICY}
+        if not found.is_absolute():
+            headers["Cache-Control"] = "no-store"
+            return web.Response(text=_NOT_BUILT, content_type="text/html", headers=headers)
+        is_hashed = found.parent != self._folder and _HASHED.fullmatch(found.name)
+        headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
+        return web.FileResponse(found, headers=headers)
+
+
+def _find(folder: Path, path: str) -> Path | None:
+    """The file of a path; `index.html` for a path of the console's own; `.` when nothing is built; None for a lost file."""
+    root = folder.resolve()
+    index = root / "index.html"
+    if not index.is_file():
+        return Path(".")
+    try:
+        wanted = (root / path).resolve()
+        if path and wanted.is_relative_to(root) and wanted.is_file():
+            return wanted
+    except (OSError, ValueError):
+        return None
+    # A file that a page asks for and that is not there must not be answered by a page.
+    return None if path.startswith("assets/") else index
