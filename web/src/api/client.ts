@@ -47,6 +47,9 @@ export async function login(name: string, password: string): Promise<void> {
   token.value = answer.token
 }
 
+/** An API that has not answered by then is not going to; opening a picture takes longer and brings its own signal. */
+const TIMEOUT_MS = 30_000
+
 /** Calls the API; an answer of 401 ends the login of this tab, and the router shows the login page. */
 export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   try {
@@ -70,21 +73,24 @@ function headers(): Record<string, string> {
 }
 
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const init: RequestInit = { method, headers: headers(), signal: signal ?? null }
+  const timeout = new AbortController()
+  const timer = window.setTimeout(() => timeout.abort(), TIMEOUT_MS)
+  const init: RequestInit = { method, headers: headers(), signal: signal ?? timeout.signal }
   if (body !== undefined) {
     init.headers = { ...init.headers, 'Content-Type': 'application/json' }
     init.body = JSON.stringify(body)
   }
-  let response: Response
   try {
-    response = await fetch(BASE + path, init)
+    const response = await fetch(BASE + path, init)
+    const text = await response.text()
+    if (response.ok) return (text ? JSON.parse(text) : null) as T
+    throw new ApiError(response.status, errorBody(text, response.status))
   } catch (error) {
-    if (signal?.aborted) throw error
+    if (error instanceof ApiError || signal?.aborted) throw error
     throw new ApiError(0, { code: 'network', message: String(error) })
+  } finally {
+    window.clearTimeout(timer)
   }
-  const text = await response.text()
-  if (response.ok) return (text ? JSON.parse(text) : null) as T
-  throw new ApiError(response.status, errorBody(text, response.status))
 }
 
 function errorBody(text: string, status: number): ErrorBody {

@@ -1,0 +1,174 @@
+"""The pages in a real browser, against a made-up API that sends real FLV (`demo_server.py`)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.web import demo_server
+from tests.web.console_build import ROOT, load
+from tests.web.demo_server import CAMERA, PASSWORD, RECORDER, SILENT, World
+
+CHROMIUM = shutil.which("chromium") or ""
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (scripts/setup --test)")
+
+
+@pytest.fixture(scope="module")
+def console() -> None:
+    if not (demo_server.CONSOLE / "index.html").is_file():
+        load().build(ROOT)
+
+
+@dataclass
+class Seat:
+    """An operator before the console."""
+
+    page: Page
+    world: World
+    address: str
+    complaints: list[str]
+
+    async def login(self, path: str) -> None:
+        await self.page.goto(f"{self.address}/#{path}")
+        await self.page.get_by_test_id("username").fill("admin")
+        await self.page.get_by_test_id("password").fill(PASSWORD)
+        await self.page.get_by_test_id("login").click()
+        await expect(self.page.get_by_test_id("login")).to_have_count(0)
+
+
+@pytest.fixture
+async def seat(console: None) -> AsyncIterator[Seat]:
+    of = demo_server.world()
+    async with demo_server.serving(of) as address, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+        page = await context.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        yield Seat(page, of, address, complaints)
+        await browser.close()
+        assert complaints == []
+
+
+def _channel(number: int) -> str:
+    return f"3402000000131{number:07d}"
+
+
+async def test_nine_cells_fill_with_the_first_channels_and_play(seat: Seat):
+    await seat.login("/live?grid=9")
+    for index in range(8):
+        await expect(seat.page.get_by_test_id(f"cell-{index}")).to_have_attribute("data-state", "playing")
+    first = seat.page.get_by_test_id("cell-0")
+    await expect(first.get_by_test_id("name")).to_have_text("城北出入口")
+    await expect(first.get_by_test_id("age")).to_have_text("0 秒")
+    # Chromium without hardware decoding has no H.265.
+    await expect(seat.page.get_by_test_id("cell-8").get_by_test_id("problem")).to_contain_text("此浏览器不能解码 H.265")
+    before = await first.locator("video").evaluate("video => video.currentTime")
+    await seat.page.wait_for_function("then => document.querySelector('video').currentTime > then + 1", arg=before)
+
+
+async def test_a_cell_says_which_step_failed_and_what_to_do(seat: Seat):
+    chosen = "&".join(f"c={RECORDER}~{_channel(number)}" for number in range(101, 108))
+    await seat.login(f"/live?grid=9&{chosen}")
+    told = ["请求没有发出", "设备没有应答", "SIP 486", "防火墙", "没有发送数据", "不是 PS 流", "I 帧间隔"]
+    for index, words in enumerate(told):
+        await expect(seat.page.get_by_test_id(f"cell-{index}").get_by_test_id("problem")).to_contain_text(words)
+    await expect(seat.page.get_by_test_id("cell-3").get_by_test_id("problem")).to_contain_text("进行到第 4/8 步")
+
+
+async def test_a_picture_that_failed_comes_by_itself_when_the_cause_is_gone(seat: Seat):
+    channel = seat.world.channel(RECORDER, _channel(102))
+    fault = channel["fault"]
+    await seat.login(f"/live?grid=1&c={RECORDER}~{_channel(102)}")
+    await expect(seat.page.get_by_test_id("cell-0").get_by_test_id("problem")).to_be_visible()
+    assert fault[0] == "invited"
+    del channel["fault"]
+    await expect(seat.page.get_by_test_id("cell-0")).to_have_attribute("data-state", "playing")
+
+
+async def test_a_closed_cell_ends_its_session(seat: Seat):
+    await seat.login(f"/live?grid=1&c={CAMERA}~{_channel(1)}")
+    await expect(seat.page.get_by_test_id("cell-0")).to_have_attribute("data-state", "playing")
+    async with seat.page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        await seat.page.get_by_test_id("cell-0").press("Delete")
+    await expect(seat.page.get_by_test_id("cell-0")).to_have_attribute("data-state", "idle")
+    assert seat.world.ended == ["s1"]
+
+
+async def test_devices_show_state_stream_and_recording(seat: Seat):
+    await seat.login(f"/devices/{CAMERA}")
+    row = seat.page.get_by_test_id(f"channel-{_channel(2)}")
+    await expect(row).to_contain_text("录像中")
+    await expect(row).to_contain_text("912 kbit/s")
+    await expect(row).to_contain_text("丢包 0.02 %")
+    await seat.page.get_by_test_id("refresh-catalog").click()
+    await expect(seat.page.get_by_test_id("catalog-progress")).to_have_text("目录完整，共 9 项")
+
+
+async def test_recording_starts_at_once_and_stops_only_when_confirmed(seat: Seat):
+    await seat.login(f"/devices/{CAMERA}")
+    row = seat.page.get_by_test_id(f"channel-{_channel(5)}")
+    await row.get_by_test_id("record").click()
+    await expect(row).to_contain_text("录像中")
+    await row.get_by_test_id("record").click()
+    assert seat.world.channel(CAMERA, _channel(5))["recording"]["mode"] == "always"
+    await row.get_by_test_id("record").click()
+    await expect(row).to_contain_text("未录像")
+
+
+async def test_an_event_changes_what_is_shown(seat: Seat):
+    await seat.login("/devices")
+    shown = seat.page.get_by_test_id(f"device-{SILENT}")
+    await expect(shown).to_contain_text("离线")
+    await expect(seat.page.get_by_text("实时更新")).to_be_visible()
+    seat.world.devices[2]["online"] = True
+    await seat.world.tell({"type": "DeviceOnline", "device_id": SILENT})
+    await expect(shown).to_contain_text("在线")
+
+
+async def test_access_data_and_refusals_are_shown_to_who_connects_a_camera(seat: Seat):
+    await seat.login("/devices")
+    panel = seat.page.get_by_test_id("access")
+    for words in ("34020000002000000001", "3402000000", "192.168.1.10", "5060", "34020000001320000077", "wrong password"):
+        await expect(panel).to_contain_text(words)
+
+
+async def test_the_password_of_a_new_device_is_shown_once(seat: Seat):
+    await seat.login("/devices")
+    await seat.page.get_by_test_id("add-device").click()
+    await seat.page.get_by_test_id("new-device-id").fill("34020000001320000088")
+    await seat.page.keyboard.press("Enter")
+    await expect(seat.page.get_by_test_id("new-password")).to_have_text("k7Qm-2xVd-9pRt")
+    await seat.page.keyboard.press("Escape")
+    await expect(seat.page.get_by_test_id("new-password")).to_have_count(0)
+    await expect(seat.page.get_by_test_id("device-34020000001320000088")).to_be_visible()
+
+
+async def test_a_wrong_password_is_said_and_an_expired_token_leads_back_to_the_login(seat: Seat):
+    await seat.page.goto(seat.address)
+    await seat.page.get_by_test_id("username").fill("admin")
+    await seat.page.get_by_test_id("password").fill("guess")
+    await seat.page.get_by_test_id("login").click()
+    await expect(seat.page.get_by_role("alert")).to_have_text("用户名或密码不正确")
+    await seat.page.get_by_test_id("password").fill(PASSWORD)
+    await seat.page.get_by_test_id("login").click()
+    await expect(seat.page.get_by_test_id("access")).to_be_visible()
+    await seat.page.evaluate("sessionStorage.setItem('gb28181.token', 'expired')")
+    await seat.page.reload()
+    await expect(seat.page.get_by_test_id("login")).to_be_visible()
+
+
+async def test_the_language_can_be_changed_and_is_kept(seat: Seat):
+    await seat.page.goto(seat.address)
+    await seat.page.get_by_test_id("language").click()
+    await expect(seat.page.get_by_test_id("login")).to_have_text("Log in")
+    await seat.page.reload()
+    await expect(seat.page.get_by_test_id("login")).to_have_text("Log in")
+    assert await seat.page.evaluate("document.documentElement.lang") == "en"
