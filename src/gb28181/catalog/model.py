@@ -82,3 +82,48 @@ class CatalogFinished:
     announced: int
     received: int
     complete: bool
+
+
+NodeKind = Literal["device", "civil", "system", "group", "organisation", "channel"]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """One line of the tree.
+
+    Args:
+        node_id: What to ask the level below with: the device's identifier, or `device/channel`.
+        kind: `civil`, `system`, `group` and `organisation` only hold others.
+        channel_id: "" for a device.
+        online: The effective state: of the device, and of the item (W15).
+        has_children: Whether there is a level below.
+    """
+
+    node_id: str
+    kind: NodeKind
+    name: str
+    device_id: DeviceId
+    channel_id: str
+    online: bool
+    has_children: bool
+    is_playable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that an operator waits for.
+
+    Args:
+        received, announced: Items that came, and SumNum.
+        message: Why it is not `done`, and what to do.
+    """
+
+    job_id: str
+    kind: Literal["catalog"]
+    device_id: DeviceId
+    state: Literal["running", "done", "partial", "failed"]
+    received: int
+    announced: int
+    message: str
+    started_at: datetime
+    finished_at: datetime | None = None

@@ -1,0 +1,122 @@
+"""An item of a peer's catalogue as a channel of ours (A.2.1.2; quirks Q45-Q50, Q67-Q73)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, Final
+
+from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.ids import CAMERA_TYPES, DeviceId, type_code
+from gb28181.manscdp.commands.catalog import CatalogItem
+from gb28181.manscdp.element import Status, elements_of
+
+#: Fields of `Channel` that say nothing about the item.
+_OURS: Final = frozenset({"updated_at", "missed", "is_gone", "alias", "recording_mode", "retention_hours"})
+_ITEM_FIELDS: Final = tuple(field.name for field in fields(Channel) if field.name not in _OURS)
+#: Elements that have a field of their own.
+_NAMED: Final = frozenset(
+    {
+        "DeviceID",
+        "Event",
+        "Name",
+        "Manufacturer",
+        "Model",
+        "CivilCode",
+        "ParentID",
+        "Parental",
+        "Status",
+        "Longitude",
+        "Latitude",
+    }
+    | {"PTZType"}
+)
+_CIVIL_CODE: Final = re.compile(r"(?:\d{2}){1,4}", re.ASCII)
+_STATES: Final = {"ON": True, "OFF": False, "VLOST": False, "DEFECT": False}
+
+
+def event_of(item: CatalogItem) -> str:
+    """Event of a notified item; one without is an update (quirk Q75)."""
+    return (item.event or "UPDATE").upper()
+
+
+def with_event(channel: Channel, event: str, now: datetime) -> Channel:
+    """The channel after an event that brings no item: ON, OFF, VLOST, DEFECT or DEL (§9.11.4)."""
+    if event == "DEL":
+        return channel if channel.is_gone else replace(channel, is_gone=True, updated_at=now)
+    state = _STATES.get(event, channel.status_on)
+    return channel if channel.status_on == state else replace(channel, status_on=state, updated_at=now)
+
+
+def brings_item(event: str) -> bool:
+    """Whether an event's item describes the channel anew; the others have nothing but its identifier."""
+    return event not in _STATES and event != "DEL"
+
+
+def channel_of(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime) -> Channel:
+    """The channel as the item describes it; what operators added stays. The same object when nothing changed."""
+    base = old or Channel(ChannelKey(device_id, item.device_id))
+    values = elements_of(item)
+    longitude, latitude = coordinates(item.longitude, item.latitude)
+    fresh = replace(
+        base,
+        name=item.name or item.device_id,  # quirk Q73
+        manufacturer=item.manufacturer or "",
+        model=item.model or "",
+        civil_code=civil_code(item.civil_code),
+        parent_id=item.parent_id or "",
+        parental=bool(item.parental),  # quirk Q49: 65535 is yes
+        status_on=item.status is not Status.OFF,  # quirk Q48, W13b
+        longitude=longitude,
+        latitude=latitude,
+        ptz_type=_leading_number(values.get("PTZType")),
+        item={name: value for name, value in values.items() if name not in _NAMED},
+        synthetic=False,
+        is_gone=False,
+        missed=0,
+    )
+    if old is not None and not old.is_gone and old.missed == 0 and _same_item(old, fresh):
+        return old
+    return replace(fresh, updated_at=now)
+
+
+def synthetic_channel(device_id: DeviceId, name: str, now: datetime) -> Channel:
+    """The one channel of a camera that lists none (quirk Q66)."""
+    return Channel(ChannelKey(device_id, device_id), name=name or device_id, synthetic=True, updated_at=now)
+
+
+def is_camera_like(device_id: DeviceId) -> bool:
+    """Whether a device that lists no channel may be one itself (quirk Q66)."""
+    return type_code(device_id) in CAMERA_TYPES
+
+
+def civil_code(text: str | None) -> str:
+    """2, 4, 6 or 8 digits without trailing pairs of zeros, else "" (quirk Q68)."""
+    if not text or not _CIVIL_CODE.fullmatch(text):
+        return ""
+    while len(text) > 2 and text.endswith("00"):
+        text = text[:-2]
+    return "" if text == "00" else text
+
+
+def coordinates(longitude: float | None, latitude: float | None) -> tuple[float | None, float | None]:
+    """Degrees; None where they cannot be a place, swapped or in millionths where only that is one (quirk Q50)."""
+    if not longitude or not latitude:
+        return None, None
+    if abs(longitude) > 180 and abs(latitude) > 90:
+        longitude, latitude = longitude / 1e6, latitude / 1e6
+    if abs(latitude) > 90 and abs(longitude) <= 90:
+        longitude, latitude = latitude, longitude
+    if abs(longitude) > 180 or abs(latitude) > 90:
+        return None, None
+    return longitude, latitude
+
+
+def _same_item(old: Channel, new: Channel) -> bool:
+    return all(getattr(old, name) == getattr(new, name) for name in _ITEM_FIELDS)
+
+
+def _leading_number(value: Any) -> int:
+    digits = str(value or "").partition("/")[0].strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 4 else 0
