@@ -31,7 +31,6 @@ class PackScanner:
 
     def __init__(self, *, offset: int = 0, utc_us: int) -> None:
         self.rows: list[Row] = []
-        self.packs = 0
         self._base = offset
         self._utc_us = utc_us
         self._held = b""
@@ -51,6 +50,11 @@ class PackScanner:
         self._base += kept
         self._held = data[kept:]
 
+    @property
+    def last_us(self) -> int:
+        """Time of the last pack by its clock; the first one's where the clock stands still or there is none."""
+        return self._utc_us + self._elapsed_us
+
     def finish(self) -> list[Row]:
         """Rows of the key frames found, in order."""
         self.feed(b"\xff" * (3 + _LOOK))
@@ -68,7 +72,6 @@ class PackScanner:
         if scr is None:
             return
         self._pack = offset
-        self.packs += 1
         if self._first_scr is None:
             self._first_scr = scr
         elapsed_us = (scr - self._first_scr) % _CLOCK_WRAP * 100 // 9
@@ -92,7 +95,7 @@ class PackScanner:
         start = self._parameters if self._parameters >= 0 else self._pack
         self._parameters = -1
         if is_key and not (self.rows and self.rows[-1].offset >= start):
-            self.rows.append(Row(start, self._utc_us + self._elapsed_us, flags=KEY))
+            self.rows.append(Row(start, self.last_us, flags=KEY))
 
 
 def scan(pieces: Iterable[bytes], *, offset: int, utc_us: int) -> PackScanner:
@@ -118,7 +121,8 @@ def whole_length(tail: bytes) -> int:
     if last < 0:
         return _whole_ts(tail)
     end = _walk(tail, last)
-    if end == len(tail) or tail.rfind(_PACK, 0, last) < 0:
+    # What follows a whole pack may be the first bytes of the next pack's start code.
+    if _PACK.startswith(tail[end:]) or tail.rfind(_PACK, 0, last) < 0:
         return end
     return last
 

@@ -32,7 +32,7 @@ _TAIL: Final = 4 << 20
 _LONG_GOP_US: Final = 10_000_000
 """More than this is never given up for a whole group of pictures: a crash costs at most 10 s of a channel."""
 _LATEST_US: Final = 600_000_000
-"""How far the end may lie behind the last index row, by the file's time."""
+"""How far the time of the file may lie behind its last index row to be believed."""
 
 
 def leftover(volume: Volume, writer_name: str) -> list[str]:
@@ -147,14 +147,14 @@ def _decide(files: _Files, start_us: int) -> Row | None:
     if decided is not None:
         return decided
     state = files.ps_part.stat()
-    size, touched_us = state.st_size, state.st_mtime_ns // 1000
+    size = state.st_size
     index = parse_index(_bytes_of(files.idx) or _bytes_of(files.idx_part)).up_to(size + 1)
     with files.ps_part.open("rb") as file:
-        rows = _with_unindexed_keys(file.fileno(), index, start_us)
-        keys = [
-            row for row in Index(rows).keys if row.offset == size or looks_like_media(os.pread(file.fileno(), 4, row.offset))
-        ]
-        end = _end(file.fileno(), size, keys, touched_us, max((row.utc_us for row in rows), default=start_us))
+        fd = file.fileno()
+        rows, last_us = _completed(fd, index, start_us)
+        # A tail of zeros, which a power cut can leave, is no key frame whatever the index says.
+        keys = [row for row in Index(rows).keys if row.offset == size or looks_like_media(os.pread(fd, 4, row.offset))]
+        end = _end(fd, size, keys, _last_medium(rows, last_us, state, start_us))
     if end.offset <= 0:
         return None
     kept = [row for row in rows if row.offset < end.offset]
@@ -162,28 +162,37 @@ def _decide(files: _Files, start_us: int) -> Row | None:
     return end
 
 
-def _end(fd: int, size: int, keys: Sequence[Row], touched_us: int, last_us: int) -> Row:
+def _end(fd: int, size: int, keys: Sequence[Row], last_us: int) -> Row:
     """The `END` row: at the last key frame, or at the last whole pack where that would give up the only group or 10 s."""
-    touched_us = min(max(touched_us, last_us), last_us + _LATEST_US)
     last = keys[-1] if keys else None
     is_only_group = last is None or last.offset == 0 or len(keys) == 1
-    if last is not None and not is_only_group and (last.offset == size or touched_us - last.utc_us <= _LONG_GOP_US):
+    if last is not None and not is_only_group and (last.offset == size or last_us - last.utc_us <= _LONG_GOP_US):
         return Row(last.offset, last.utc_us, NO_PTS, END)
     first = max(last.offset if last is not None else 0, size - _TAIL)
     whole = first + whole_length(os.pread(fd, size - first, first))
     if last is not None and whole <= last.offset and not is_only_group:
         return Row(last.offset, last.utc_us, NO_PTS, END)
-    return Row(whole if whole > first or first == 0 else size, touched_us, NO_PTS, END)
+    return Row(whole if whole > first or first == 0 else size, last_us, NO_PTS, END)
 
 
-def _with_unindexed_keys(fd: int, index: Index, start_us: int) -> list[Row]:
-    """The rows, and key frames behind the last indexed one: their rows were still to be written, or were torn."""
+def _completed(fd: int, index: Index, start_us: int) -> tuple[list[Row], int]:
+    """The rows, with the key frames behind the last indexed one, whose rows were torn or still to be written; and the
+    time of the last pack by the stream's own clock."""
     last = index.last_key()
     first, utc_us = (last.offset, last.utc_us) if last is not None else (0, start_us)
-    found = scan(_pieces(fd, first), offset=first, utc_us=utc_us).rows
+    found = scan(_pieces(fd, first), offset=first, utc_us=utc_us)
+    behind = max(first, index.rows[-1].offset) if index.rows else 0
     known = {row.offset for row in index.keys}
-    behind = index.rows[-1].offset if index.rows else -1
-    return [*index.rows, *(row for row in found if row.offset not in known and row.offset >= max(first, behind))]
+    return [*index.rows, *(row for row in found.rows if row.offset >= behind and row.offset not in known)], found.last_us
+
+
+def _last_medium(rows: Sequence[Row], clock_us: int, state: os.stat_result, start_us: int) -> int:
+    """When the last byte came: by the stream's clock, which may stand still, but not after the file was last written."""
+    last_us = max((row.utc_us for row in rows), default=start_us)
+    written_us = state.st_mtime_ns // 1000
+    if not last_us <= written_us <= last_us + _LATEST_US:
+        return max(last_us, clock_us)  # a copy, or a clock that was set
+    return min(clock_us, written_us) if clock_us > last_us else written_us
 
 
 def _cut(files: _Files) -> None:
@@ -211,8 +220,8 @@ def _enter(
     if index.end is None:
         # The disk was too full for the last row, or the index is gone: made anew as far as it goes.
         with files.ps.open("rb") as file:
-            rows = _with_unindexed_keys(file.fileno(), index.up_to(state.st_size), start.start_us)
-        last_us = min(max(state.st_mtime_ns // 1000, last_us), last_us + _LATEST_US)
+            rows, last_us = _completed(file.fileno(), index.up_to(state.st_size), start.start_us)
+        last_us = _last_medium(rows, last_us, state, start.start_us)
         index = Index([*rows, Row(state.st_size, last_us, NO_PTS, END)])
         _write_index(files.idx, index.rows)
     return append_row(

@@ -7,6 +7,7 @@ store delete each other's guarantees. The file appears with its content at once,
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -85,11 +86,10 @@ def claim(volume: Volume) -> str:
         OSError: As the operating system says.
     """
     owner = volume.root / OWNER
-    attempt = volume.root / f"{OWNER}.{os.getpid()}"
-    attempt.write_text(volume.instance + "\n", encoding="utf-8")
+    fd, attempt = tempfile.mkstemp(prefix=f"{OWNER}.", dir=volume.root)
     try:
-        fd = os.open(attempt, os.O_RDONLY)
         try:
+            os.write(fd, f"{volume.instance}\n".encode())
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -102,4 +102,4 @@ def claim(volume: Volume) -> str:
                 os.rename(attempt, owner)
         return owner.read_text(encoding="utf-8", errors="replace").strip()
     finally:
-        attempt.unlink(missing_ok=True)
+        Path(attempt).unlink(missing_ok=True)

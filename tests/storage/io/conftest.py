@@ -1,0 +1,3 @@
+from tests.storage.io.disk import disk
+
+__all__ = ["disk"]
