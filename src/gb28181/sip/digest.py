@@ -24,7 +24,8 @@ _HASHES: Final[Mapping[str, Callable[[bytes], str]]] = {
 }
 
 #: `name = "quoted"` or `name = token`; a quoted value may hold commas and escaped characters.
-_PARAMETER: Final = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+_PARAMETER: Final = re.compile(r'(?<![\w-])([A-Za-z][\w-]{0,30})\s{0,8}=\s{0,8}(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+_MAX_CREDENTIALS: Final = 4096
 _HEX8: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -137,6 +138,8 @@ class DigestServer:
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() != "digest":
             return Verification(Verdict.MISSING, f"no Digest credentials, but {scheme[:20]!r}" if scheme else "no credentials")
+        if len(rest) > _MAX_CREDENTIALS:
+            return Verification(Verdict.MISSING, f"credentials of {len(rest)} characters")
         fields = _parameters(rest)
         username, nonce, response = fields.get("username", ""), fields.get("nonce", ""), fields.get("response", "").lower()
         if not nonce or not response:

@@ -18,13 +18,12 @@ from gb28181.ids import Ssrc
 Transport = Literal["udp", "tcp"]
 Setup = Literal["", "active", "passive", "actpass", "holdconn"]
 
-#: PS first; the elementary streams after it keep devices quiet that refuse an offer of PS alone (quirk Q87). Numbers of
-#: C.2; 99 for H.265 is what platforms send, 100 is that of the 2022 edition.
+#: PS first; the elementary streams after it keep devices quiet that refuse an offer of PS alone (quirk Q87). The numbers
+#: are those that C.2 suggests.
 LIVE_PAYLOADS: Final[tuple[tuple[int, str], ...]] = (
     (96, "PS/90000"),
     (98, "H264/90000"),
     (97, "MPEG4/90000"),
-    (99, "H265/90000"),
     (100, "H265/90000"),
 )
 

@@ -1,0 +1,598 @@
+"""`ports.Signalling` over real sockets: one SIP endpoint, one UDP socket and a TCP listener on the same port number.
+
+The endpoint decides; this file carries packets, deadlines and answers between it, the sockets and the callers that await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gb28181.config import SipSettings
+from gb28181.device.model import Address, Route, SipTransport
+from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, Unavailable, Unreachable
+from gb28181.ports import Answered, SipRequest, SipResponse
+from gb28181.session.model import Dialog
+from gb28181.sip import endpoint as core
+from gb28181.sip.dialog import Dialog as CoreDialog
+from gb28181.sip.framing import Framed
+from gb28181.sip.headers import address_uri
+from gb28181.sip.io.local import LocalAddresses, is_address
+from gb28181.sip.io.tcp import UNPROVED_MESSAGE, TcpConnection, bind_tcp
+from gb28181.sip.io.udp import UdpShell, bind_udp
+from gb28181.sip.limits import FloodLimits
+from gb28181.sip.message import Request, Response
+from gb28181.sip.timers import Timers
+from gb28181.sip.transaction import ClientTransaction, Flow, RequestArrived, RequestFailed, ResponseArrived, ServerTransaction
+from gb28181.sip.uri import user_of
+
+logger = logging.getLogger(__name__)
+
+MANSCDP: Final = "Application/MANSCDP+xml"
+_BIND_TRIES: Final = 20
+_BACKLOG: Final = 4096
+_CONNECT_S: Final = 5.0
+#: A connection that has not carried one whole message by then is closed.
+_SILENT_S: Final = 30.0
+_SWEEP_S: Final = 5.0
+#: Incomplete messages of all connections together.
+_MAX_HELD: Final = 256 << 20
+#: Dialogs whose last sequence number is remembered beyond what the caller stored.
+_MAX_NUMBERS: Final = 20_000
+#: A provisional answer gives an INVITE its time anew, this many times at most (quirk Q38).
+_EXTENSIONS: Final = 2
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A caller that awaits the answer to one request."""
+
+    future: asyncio.Future[core.Answered | Response]
+    on_provisional: Callable[[int], None] | None = None
+    extensions: int = 0
+
+
+class SipServer:
+    """The SIP side of the control process; implements `ports.Signalling`.
+
+    Args:
+        settings: Section `sip`.
+        handler: Called with every request for the services, once; it must return at once and answer by `respond`, at
+            once or from a task. A request that nobody answers gets 500.
+        timers: Other than those of RFC 3261, for tests and slow networks.
+    """
+
+    def __init__(self, settings: SipSettings, *, handler: Callable[[SipRequest], None], timers: Timers | None = None) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._timers = timers or Timers(timeout=settings.transaction_timeout_s)
+        self._limits = FloodLimits(per_source=settings.per_source_per_s, unauthenticated=settings.unauthenticated_per_s)
+        self._endpoint = core.SipEndpoint(
+            server_id=settings.server_id,
+            domain=settings.domain,
+            limits=self._limits,
+            user_agent=settings.user_agent,
+            timers=self._timers,
+            max_transactions=settings.max_transactions,
+        )
+        self._counters: Counter[str] = Counter()
+        self._waiters: dict[ClientTransaction, _Waiter] = {}
+        self._connections: dict[int, TcpConnection] = {}
+        self._by_remote: dict[tuple[str, int], TcpConnection] = {}
+        self._connecting: dict[tuple[str, int], asyncio.Task[TcpConnection]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._last_connection = 0
+        self._held = 0
+        self._port = 0
+        self._advertised_port = 0
+        self._is_pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        """Binds UDP and TCP to the same port and begins to serve.
+
+        Raises:
+            Unavailable: The address or port cannot be bound.
+        """
+        loop = self._loop = asyncio.get_running_loop()
+        udp, tcp = self._bind()
+        self._port = udp.getsockname()[1]
+        host, self._advertised_port = _split_host(self._settings.advertise)
+        self._local = LocalAddresses(advertise=host, bound=udp.getsockname()[0])
+        self._udp = UdpShell(udp, self._datagram, max_bytes=self._settings.max_message_bytes, counters=self._counters)
+        await loop.create_datagram_endpoint(lambda: self._udp, sock=udp)
+        self._listener = await loop.create_server(self._accepted, sock=tcp, backlog=_BACKLOG)
+        self._sweep_timer = loop.call_later(_SWEEP_S, self._sweep)
+        logger.info("SIP listens", extra={"host": self._settings.host, "port": self._port})
+
+    async def stop(self) -> None:
+        """Closes every socket; whoever awaits an answer gets `Unreachable`."""
+        for timer in (self._timer, self._sweep_timer):
+            if timer is not None:
+                timer.cancel()
+        self._listener.close()
+        tasks = [*self._tasks, *self._connecting.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._connections.values()):
+            connection.abort()
+        self._udp.close()
+        for waiter in list(self._waiters.values()):
+            if not waiter.future.done():
+                waiter.future.set_exception(Unreachable("the server stops"))
+        self._waiters.clear()
+        await asyncio.sleep(0)
+
+    @property
+    def port(self) -> int:
+        """The port that is bound, also where the configuration says 0."""
+        return self._port
+
+    def metrics(self) -> dict[str, int]:
+        """Counters of everything received, refused, dropped and tolerated, and what is alive now."""
+        return {
+            **self._endpoint.metrics(),
+            **self._counters,
+            "tcp_connections": len(self._connections),
+            "tcp_held_bytes": self._held,
+            "waiting_callers": len(self._waiters),
+        }
+
+    # --- ports.Signalling
+
+    def respond(
+        self,
+        request: SipRequest,
+        status: int,
+        reason: str = "",
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> None:
+        if not isinstance(request.key, ServerTransaction):
+            raise MisuseError("this request did not come from here")
+        if not self._endpoint.respond(request.key, status, reason, headers, body, content_type, self._loop.time()):
+            self._counters["answers_too_late"] += 1
+        self._pump()
+
+    async def message(self, route: Route, *, to: str, body: bytes, timeout_s: float | None = None) -> SipResponse:
+        flow = await self._flow(route)
+        transaction = self._endpoint.request(
+            "MESSAGE",
+            flow,
+            to=to,
+            local=self._told(flow),
+            now=self._loop.time(),
+            body=body,
+            headers=[("content-type", MANSCDP)],
+        )
+        return await self._final(transaction, timeout_s)
+
+    async def invite(
+        self,
+        route: Route,
+        *,
+        to: str,
+        sdp: bytes,
+        subject: str,
+        timeout_s: float,
+        on_provisional: Callable[[int], None] | None = None,
+    ) -> Answered:
+        flow = await self._flow(route)
+        transaction = self._endpoint.request(
+            "INVITE",
+            flow,
+            to=to,
+            local=self._told(flow),
+            now=self._loop.time(),
+            body=sdp,
+            headers=[("subject", subject), ("content-type", "application/sdp")],
+        )
+        answer = await self._answer(transaction, timeout_s, on_provisional)
+        if isinstance(answer, Response):
+            raise MediaRefused(
+                f"INVITE was answered {answer.status} {answer.reason}".rstrip(), status=answer.status, clause="Annex G"
+            )
+        used = Route(route.transport, route.remote, route.local, flow.connection)
+        return Answered(_public_response(answer.response), _public_dialog(answer.dialog, used))
+
+    def ack(self, dialog: Dialog) -> None:
+        known = _core_dialog(dialog)
+        flow = self._ready_flow(dialog.route)
+        if flow is None:
+            self._spawn(self._ack_over_new_connection(dialog, known))
+            return
+        self._endpoint.acknowledge(known, flow, local=self._told(flow), now=self._loop.time())
+        self._pump()
+
+    async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
+        flow = await self._flow(route or dialog.route)
+        known = _core_dialog(dialog)
+        number = max(dialog.cseq, self._numbers.get(known.key, 0)) + 1
+        self._remember_number(known.key, number)
+        transaction = self._endpoint.request_in(
+            known.numbered(number), "BYE", flow, local=self._told(flow), now=self._loop.time()
+        )
+        return await self._final(transaction, None)
+
+    def local_for(self, remote: Address, transport: SipTransport) -> Address:
+        port = self._advertised_port or self._port
+        if not self._local.fixed and transport == "tcp":
+            connection = self._by_remote.get((remote.host, remote.port))
+            if connection is not None:
+                return Address(connection.local, port)
+        return Address(self._local.towards(remote.host, self._loop.time()), port)
+
+    def is_connected(self, route: Route) -> bool:
+        return route.transport == "udp" or route.connection in self._connections
+
+    # --- requests of ours
+
+    async def _final(self, transaction: ClientTransaction, timeout_s: float | None) -> SipResponse:
+        answer = await self._answer(transaction, timeout_s, None)
+        assert isinstance(answer, Response)
+        return _public_response(answer)
+
+    async def _answer(
+        self, transaction: ClientTransaction, timeout_s: float | None, on_provisional: Callable[[int], None] | None
+    ) -> core.Answered | Response:
+        """Waits for the final answer; however the wait ends, the transaction is brought to an end too."""
+        waiter = _Waiter(self._loop.create_future(), on_provisional)
+        self._waiters[transaction] = waiter
+        self._pump()
+        answer = None
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                if timeout_s is not None and transaction.method == "INVITE":
+                    waiter.on_provisional = self._extending(waiter, limit, timeout_s, on_provisional)
+                answer = await waiter.future
+        except TimeoutError:
+            raise PeerTimeout(f"{transaction.method} was not answered within {timeout_s or 0:g} s") from None
+        finally:
+            del self._waiters[transaction]
+            if answer is None:
+                self._endpoint.give_up(transaction, self._loop.time())
+                self._pump()
+        return answer
+
+    def _extending(
+        self, waiter: _Waiter, limit: asyncio.Timeout, timeout_s: float, report: Callable[[int], None] | None
+    ) -> Callable[[int], None]:
+        """A ringing camera is waking up: its time begins anew (quirk Q38); 100 says nothing of the kind."""
+
+        def provisional(status: int) -> None:
+            if status > 100 and waiter.extensions < _EXTENSIONS and not limit.expired():
+                waiter.extensions += 1
+                limit.reschedule(self._loop.time() + timeout_s)
+            if report is not None:
+                report(status)
+
+        return provisional
+
+    async def _ack_over_new_connection(self, dialog: Dialog, known: CoreDialog) -> None:
+        try:
+            flow = await self._flow(dialog.route)
+        except Unreachable:
+            self._counters["acks_unsent"] += 1
+            return
+        self._endpoint.acknowledge(known, flow, local=self._told(flow), now=self._loop.time())
+        self._pump()
+
+    def _remember_number(self, key: tuple[str, str, str], number: int) -> None:
+        self._numbers.pop(key, None)
+        if len(self._numbers) >= _MAX_NUMBERS:
+            del self._numbers[next(iter(self._numbers))]
+        self._numbers[key] = number
+
+    # --- ways to peers
+
+    def _ready_flow(self, route: Route) -> Flow | None:
+        """The way that can be used at once: UDP, the connection of the route, or another one to the same address."""
+        remote = route.remote
+        if route.transport == "udp":
+            return Flow("udp", remote.host, remote.port)
+        connection = self._connections.get(route.connection) or self._by_remote.get((remote.host, remote.port))
+        return connection.flow if connection is not None else None
+
+    async def _flow(self, route: Route) -> Flow:
+        """As `_ready_flow`, else over a new connection (quirk Q34)."""
+        remote = route.remote
+        if not is_address(remote.host) or not 0 < remote.port < 65536:
+            raise Unreachable(f"{remote} is no address to send to")
+        ready = self._ready_flow(route)
+        if ready is not None:
+            return ready
+        key = (remote.host, remote.port)
+        task = self._connecting.get(key)
+        if task is None:
+            task = self._connecting[key] = self._loop.create_task(self._connect(remote))
+            task.add_done_callback(lambda _: self._connecting.pop(key, None))
+        # Others may wait for the same connection; cancelling one of them must not end it.
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise Unreachable("the server stops")
+        if (error := task.exception()) is not None:
+            raise Unreachable(str(error)) from None
+        return task.result().flow
+
+    async def _connect(self, remote: Address) -> TcpConnection:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                _, connection = await self._loop.create_connection(self._new_connection, remote.host, remote.port)
+        except TimeoutError:
+            raise Unreachable(f"no TCP connection to {remote} within {_CONNECT_S:g} s") from None
+        except OSError as error:
+            raise Unreachable(f"no TCP connection to {remote}: {error.strerror or error}") from None
+        if not connection.is_open:
+            raise Unreachable(f"TCP connection to {remote} was closed at once")
+        connection.has_spoken = True  # ours: the sweep for silent strangers passes it over
+        return connection
+
+    def _told(self, flow: Flow) -> tuple[str, int]:
+        """Host and port of ours as they stand in Via and Contact towards this peer."""
+        port = self._advertised_port or self._port
+        connection = self._connections.get(flow.connection) if flow.connection else None
+        if connection is not None and not self._local.fixed:
+            return connection.local, port
+        return self._local.towards(flow.host, self._loop.time()), port
+
+    # --- tcp.ConnectionOwner
+
+    def _new_connection(self) -> TcpConnection:
+        self._last_connection += 1
+        return TcpConnection(self._last_connection, self, self._loop)
+
+    def _accepted(self) -> TcpConnection:
+        self.count("tcp_accepted")
+        return self._new_connection()
+
+    def opened(self, connection: TcpConnection) -> None:
+        if len(self._connections) >= self._settings.max_tcp_connections and not self._evict():
+            self.count("tcp_refused_full")
+            connection.is_open = False
+            connection.abort()
+            return
+        self._connections[connection.number] = connection
+        self._by_remote[connection.flow.host, connection.flow.port] = connection
+
+    def lost(self, connection: TcpConnection) -> None:
+        if self._connections.pop(connection.number, None) is None:
+            return
+        key = (connection.flow.host, connection.flow.port)
+        if self._by_remote.get(key) is connection:
+            del self._by_remote[key]
+        self._endpoint.connection_lost(connection.number, self._loop.time())
+        self._pump()
+
+    def framed(self, connection: TcpConnection, messages: list[Framed]) -> None:
+        for head, body, faults in messages:
+            try:
+                self._endpoint.receive_framed(head, body, faults, connection.flow, self._loop.time())
+            except Exception:
+                self._failed("message", connection.flow)
+        self._pump()
+
+    def message_limit(self, host: str) -> int:
+        return self._settings.max_tcp_message_bytes if self._limits.is_known(host) else UNPROVED_MESSAGE
+
+    def may_hold(self, change: int) -> bool:
+        self._held += change
+        return change <= 0 or self._held <= _MAX_HELD
+
+    def count(self, name: str) -> None:
+        self._counters[name] += 1
+
+    def _evict(self) -> bool:
+        """Makes room by closing the oldest connection that never said anything; False when every one has."""
+        silent = next((one for one in self._connections.values() if not one.has_spoken), None)
+        if silent is None:
+            return False
+        self.count("tcp_evicted")
+        silent.abort()
+        self._connections.pop(silent.number)
+        return True
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections.values()):
+            patience = self._settings.tcp_idle_s if connection.has_spoken else min(_SILENT_S, self._settings.tcp_idle_s)
+            if now - connection.heard_at > patience:
+                self.count("tcp_closed_idle")
+                connection.abort()
+        self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    # --- pumping
+
+    def _datagram(self, data: bytes, flow: Flow) -> None:
+        try:
+            self._endpoint.receive_datagram(data, flow, self._loop.time())
+        except Exception:
+            self._failed("datagram", flow)
+        self._pump()
+
+    def _failed(self, what: str, flow: Flow) -> None:
+        """A bug of ours that one peer met: nobody else notices."""
+        self._counters["failures"] += 1
+        logger.exception("SIP %s failed", what, extra={"host": flow.host, "port": flow.port})
+
+    def _pump(self) -> None:
+        """Hands events up and packets down until there are none; a handler that answers at once comes back in here."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            while (event := self._endpoint.next_event()) is not None:
+                self._deliver(event)
+            for flow, packet in self._endpoint.packets_to_send():
+                self._send(flow, packet)
+        finally:
+            self._is_pumping = False
+        self._rearm()
+
+    def _send(self, flow: Flow, packet: bytes) -> None:
+        if flow.transport == "udp":
+            self._udp.send(flow, packet)
+        elif (connection := self._connections.get(flow.connection)) is not None:
+            connection.send(packet)
+        else:
+            self._counters["tcp_unsent"] += 1
+
+    def _rearm(self) -> None:
+        deadline = self._endpoint.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._expire, deadline)
+
+    def _expire(self, deadline: float) -> None:
+        self._timer = None
+        try:
+            self._endpoint.expire(max(deadline, self._loop.time()))
+        except Exception:
+            self._counters["failures"] += 1
+            logger.exception("SIP timer failed")
+        self._pump()
+
+    def _deliver(self, event: core.EndpointEvent) -> None:
+        if isinstance(event, RequestArrived):
+            self._hand_up(event)
+            return
+        waiter = self._waiters.get(event.transaction)
+        if waiter is None or waiter.future.done():
+            return
+        if isinstance(event, RequestFailed):
+            waiter.future.set_exception(_failure(event))
+        elif isinstance(event, ResponseArrived) and event.response.status < 200:
+            self._provisional(waiter, event.response.status)
+        else:
+            waiter.future.set_result(event if isinstance(event, core.Answered) else event.response)
+
+    def _provisional(self, waiter: _Waiter, status: int) -> None:
+        if waiter.on_provisional is not None:
+            try:
+                waiter.on_provisional(status)
+            except Exception:
+                self._counters["failures"] += 1
+                logger.exception("listener to provisional answers failed")
+
+    def _hand_up(self, event: RequestArrived) -> None:
+        transaction, message = event
+        try:
+            request = self._public_request(message, transaction)
+            self._handler(request)
+        except Exception:
+            self._failed(f"handler of {message.method}", transaction.flow)
+            self._endpoint.respond(transaction, 500, "", (), b"", "", self._loop.time())
+
+    def _public_request(self, message: Request, transaction: ServerTransaction) -> SipRequest:
+        flow, first, cseq = transaction.flow, message.first, message.cseq
+        host, port = self._told(flow)
+        remote = Address(flow.host, flow.port)
+        return SipRequest(
+            method=message.method,
+            uri=message.uri,
+            uri_user=user_of(message.uri),
+            user=user_of(address_uri(first["from"])),
+            to_user=user_of(address_uri(first["to"])),
+            call_id=first["call-id"],
+            from_tag=message.from_tag,
+            to_tag=message.to_tag,
+            cseq=cseq.number if cseq else 0,
+            headers=first,
+            content_type=message.content_type,
+            body=message.body,
+            route=Route(flow.transport, remote, Address(host, port), flow.connection),
+            key=transaction,
+            faults=message.faults,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- sockets
+
+    def _bind(self) -> tuple[socket.socket, socket.socket]:
+        """Sockets for UDP and TCP on one port number; with port 0 on one that is free for both."""
+        wanted = self._settings.port
+        error: OSError | None = None
+        for _ in range(1 if wanted else _BIND_TRIES):
+            udp = None
+            try:
+                family, address = _resolve(self._settings.host)
+                udp = bind_udp(family, address, wanted)
+                return udp, bind_tcp(family, address, udp.getsockname()[1])
+            except OSError as failure:
+                error = failure
+                if udp is not None:
+                    udp.close()
+        where = Address(self._settings.host, wanted)
+        raise Unavailable(f"SIP cannot listen on {where}: {error.strerror or error if error else 'unknown'}")
+
+
+def _resolve(host: str) -> tuple[int, str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+    return found[0][0], str(found[0][4][0])
+
+
+def _split_host(text: str) -> tuple[str, int]:
+    """`host`, `host:port`, `[v6]:port` or a bare IPv6 address; port 0 where none is given."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    return host, int(port) if port.isascii() and port.isdigit() else 0
+
+
+def _failure(event: RequestFailed) -> PeerTimeout | Unreachable:
+    transaction = event.transaction
+    if event.cause == "timeout":
+        return PeerTimeout(f"{transaction.method} to {transaction.flow.host}:{transaction.flow.port} was not answered")
+    return Unreachable(f"the connection to {transaction.flow.host}:{transaction.flow.port} was lost")
+
+
+def _public_response(response: Response) -> SipResponse:
+    return SipResponse(response.status, response.reason, response.first, response.body, response.faults)
+
+
+def _public_dialog(dialog: CoreDialog, route: Route) -> Dialog:
+    return Dialog(
+        call_id=dialog.call_id,
+        local_uri=dialog.local_uri,
+        local_tag=dialog.local_tag,
+        remote_uri=dialog.remote_uri,
+        remote_tag=dialog.remote_tag,
+        target=dialog.target,
+        route_set=dialog.route_set,
+        cseq=dialog.cseq,
+        route=route,
+    )
+
+
+def _core_dialog(dialog: Dialog) -> CoreDialog:
+    return CoreDialog(
+        call_id=dialog.call_id,
+        local_uri=dialog.local_uri,
+        local_tag=dialog.local_tag,
+        remote_uri=dialog.remote_uri,
+        remote_tag=dialog.remote_tag,
+        target=dialog.target,
+        route_set=dialog.route_set,
+        cseq=dialog.cseq,
+    )
