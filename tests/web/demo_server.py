@@ -247,7 +247,7 @@ async def _job(request: web.Request) -> web.Response:
     jobs = request.app[WORLD].jobs
     jobs["7"] += 3
     received = min(9, jobs["7"])
-    return web.json_response({"state": "complete" if received == 9 else "running", "announced": 9, "received": received})
+    return web.json_response({"state": "done" if received == 9 else "running", "announced": 9, "received": received})
 
 
 async def _channels(request: web.Request) -> web.Response:
@@ -326,7 +326,13 @@ async def _events(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _system(request: web.Request) -> web.Response:
-    sip = {"server_id": "34020000002000000001", "domain": "3402000000", "address": "192.168.1.10", "port": 5060}
+    sip = {
+        "server_id": "34020000002000000001",
+        "domain": "3402000000",
+        "host": "192.168.1.10",
+        "port": 5060,
+        "transports": ["udp", "tcp"],
+    }
     return web.json_response({"version": "0.1.0", "sip": sip})
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.web import demo_server
 from tests.web.console_build import ROOT, load
@@ -16,13 +17,20 @@ from tests.web.demo_server import CAMERA, PASSWORD, RECORDER, SILENT, World
 CHROMIUM = shutil.which("chromium") or ""
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (scripts/setup --test)")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (scripts/setup --test)"),
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
+]
 
 
-@pytest.fixture(scope="module")
-def console() -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
     if not (demo_server.CONSOLE / "index.html").is_file():
         load().build(ROOT)
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        await opened.close()
 
 
 @dataclass
@@ -42,19 +50,18 @@ class Seat:
         await expect(self.page.get_by_test_id("login")).to_have_count(0)
 
 
-@pytest.fixture
-async def seat(console: None) -> AsyncIterator[Seat]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def seat(browser: Browser) -> AsyncIterator[Seat]:
     of = demo_server.world()
-    async with demo_server.serving(of) as address, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    async with demo_server.serving(of) as address:
         context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN")
         page = await context.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
         yield Seat(page, of, address, complaints)
-        await browser.close()
-        assert complaints == []
+        await context.close()
+    assert complaints == []
 
 
 def _channel(number: int) -> str:

@@ -86,7 +86,7 @@ export interface Login {
 /** What a camera must be told, and what the server is. */
 export interface System {
   version: string
-  sip: { server_id: string; domain: string; address: string; port: number; transports?: string[]; password_set?: boolean }
+  sip: { server_id: string; domain: string; host: string; port: number; transports: string[] }
 }
 
 export interface Refusal {
@@ -97,7 +97,7 @@ export interface Refusal {
 }
 
 export interface Job {
-  state: 'running' | 'complete' | 'partial' | 'failed'
+  state: 'running' | 'done' | 'partial' | 'failed'
   announced: number
   received: number
   message?: string
