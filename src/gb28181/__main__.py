@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="start the platform")
     serve.add_argument("--config", type=Path, help="configuration file (default: conf/gb28181.toml where it exists)")
     serve.add_argument("--data", type=Path, help="folder for everything that must be kept (default: ./data)")
-    serve.add_argument("--demo", action="store_true", help="also start simulated cameras, recorded, in a data folder of their own")
+    serve.add_argument(
+        "--demo", action="store_true", help="also start simulated cameras, recorded, in a data folder of their own"
+    )
     serve.set_defaults(run=_serve)
 
     sim = commands.add_parser("sim", help="simulate cameras and NVRs")
@@ -74,7 +76,8 @@ def _control(arguments: argparse.Namespace) -> int:
 
     settings, data = _inherited()
     _die_with_parent()
-    return asyncio.run(control(settings, data), loop_factory=_uvloop())
+    with asyncio.Runner(loop_factory=_uvloop()) as runner:
+        return runner.run(control(settings, data))
 
 
 def _ingest(arguments: argparse.Namespace) -> int:

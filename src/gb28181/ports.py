@@ -11,7 +11,7 @@ from gb28181.accounts.model import User
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.device.model import Address, Device, Route, SipTransport
 from gb28181.ids import DeviceId
-from gb28181.messages import MediaTransport, Snapshot, StreamState
+from gb28181.messages import EndCause, MediaTransport, Snapshot, StreamState
 from gb28181.recording.model import Gap, Segment
 from gb28181.session.model import Dialog, StreamRecord
 
@@ -151,7 +151,7 @@ class Ingests(Protocol):
 
     def set_recording(self, ingest: str, stream_id: str, recording: bool) -> None: ...
 
-    async def close_receiver(self, ingest: str, stream_id: str, cause: str) -> None:
+    async def close_receiver(self, ingest: str, stream_id: str, cause: EndCause) -> None:
         """Closes it and waits until its segment is closed; an ingest that is gone counts as closed."""
 
     async def snapshot(self, ingest: str) -> Snapshot: ...

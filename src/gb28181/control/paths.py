@@ -66,9 +66,6 @@ class DataFolder:
     def pid_file(self, name: str) -> Path:
         return self.run / f"{name}.pid"
 
-    def database_url(self, settings: Settings) -> str:
-        return settings.database.url or f"sqlite+aiosqlite:///{self.root / 'gb28181.db'}"
-
     def volumes(self, settings: Settings) -> list[Path]:
         return [Path(volume).absolute() for volume in settings.recording.volumes] or [self.root / "recordings"]
 

@@ -166,9 +166,7 @@ class Supervisor:
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
         self._folder = folder
         config = json.dumps({"settings": dump(settings), "data": str(folder.root)}).encode()
-        self.ingests = [
-            Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)
-        ]
+        self.ingests = [Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)]
         self.control = Child("control", ["_control"], config)
         self.edge = Child("edge", ["_edge"], config)
 
@@ -180,10 +178,7 @@ class Supervisor:
             loop.add_signal_handler(number, stop.set)
         for name in ("control.ready", "edge.port"):
             (self._folder.run / name).unlink(missing_ok=True)
-        tasks = [
-            asyncio.create_task(child.run(find_ingest(self._folder.ingest_socket(child.name))))
-            for child in self.ingests
-        ]
+        tasks = [asyncio.create_task(child.run(find_ingest(self._folder.ingest_socket(child.name)))) for child in self.ingests]
         tasks += [asyncio.create_task(child.run()) for child in (self.control, self.edge)]
         tasks.append(asyncio.create_task(self._announce(on_ready)))
         await stop.wait()

@@ -24,7 +24,7 @@ from gb28181.clock import Clock, from_us
 from gb28181.config import MediaSettings, SipSettings
 from gb28181.device.model import DeviceOffline
 from gb28181.errors import Gb28181Error, MediaRefused, NoPicture, NotFound, PeerTimeout, Unreachable
-from gb28181.messages import MediaTransport, Progress, Statistics, StreamEnded, StreamState
+from gb28181.messages import EndCause, MediaTransport, Progress, Statistics, StreamEnded, StreamState
 from gb28181.ports import Channels, Devices, Ingests, Receiver, Signalling, SipRequest, StreamStore
 from gb28181.session.diagnosis import refused, stuck
 from gb28181.session.invite import Invitation, Invited
@@ -501,7 +501,7 @@ class SessionService:
             logger.info("BYE was not answered", extra={"channel": str(record.key), "reason": str(error)})
         await self._store.delete_stream(record.stream_id)
 
-    async def _drop_receiver(self, stream: LiveStream, cause: str) -> None:
+    async def _drop_receiver(self, stream: LiveStream, cause: EndCause) -> None:
         receiver, stream.receiver = stream.receiver, None
         if stream.ssrc:
             self._ssrcs.give_back(stream.ssrc, asyncio.get_running_loop().time())
@@ -676,4 +676,4 @@ class SessionService:
             logger.error("session task failed", exc_info=error)
 
 
-_END_CAUSES: Final[dict[str, str]] = {"silent": "silent", "stopped": "stopped", "ingest_restarted": "restart"}
+_END_CAUSES: Final[dict[str, EndCause]] = {"silent": "silent", "stopped": "stopped", "ingest_restarted": "restart"}

@@ -1,0 +1,289 @@
+"""Composition root of the control process: everything that decides is made, started and stopped here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from gb28181 import __version__
+from gb28181.accounts.service import AccountService
+from gb28181.api.app import create_api
+from gb28181.api.services import Health, Part, Services, SipAccess
+from gb28181.bus import Bus
+from gb28181.catalog import handlers as catalog_handlers
+from gb28181.catalog.service import CatalogService
+from gb28181.clock import Clock
+from gb28181.config import Settings
+from gb28181.control.edges import EdgeListener
+from gb28181.control.ingests import IngestLinks
+from gb28181.control.paths import DataFolder, ingest_names
+from gb28181.database.database import Database, sqlite_url
+from gb28181.device import handlers as device_handlers
+from gb28181.device.model import Address
+from gb28181.device.service import DeviceService
+from gb28181.errors import Gb28181Error
+from gb28181.messages import SegmentClosed, Statistics
+from gb28181.ops.keys import SealedSecrets, load_or_create
+from gb28181.ops.logs import configure
+from gb28181.ops.loop_lag import LoopLag
+from gb28181.ops.metrics import Metrics, add_ingests, add_process
+from gb28181.ops.system import raise_file_limit
+from gb28181.ports import SipRequest
+from gb28181.recording.retention import RetentionService
+from gb28181.recording.service import RecordingService
+from gb28181.router import Router
+from gb28181.session import handlers as session_handlers
+from gb28181.session.service import SessionService
+from gb28181.sip.digest import DigestServer
+from gb28181.sip.io.server import SipServer
+from gb28181.tokens import derive
+
+logger = logging.getLogger(__name__)
+
+#: How long a start waits for ingests that are still closing what a crash left behind, before it records what it can.
+_INGESTS_S: Final = 20.0
+_FILES: Final = 65536
+
+
+class Control:
+    """The parts of the control process and how they hang together."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        keys = load_or_create(folder.root)
+        secrets = SealedSecrets(derive(keys.secret, "sip passwords"))
+        self._settings = settings
+        self._folder = folder
+        self._clock = Clock()
+        self.bus = Bus()
+        self.lag = LoopLag()
+        self.database = Database(
+            settings.database.url or sqlite_url(folder.root / "gb28181.db"), flush_ms=settings.database.flush_ms
+        )
+        self.accounts = AccountService(
+            self.database,
+            secret=keys.secret,
+            clock=self._clock,
+            ttl_s=settings.http.token_ttl_s,
+            attempts_per_minute=settings.http.login_attempts_per_minute,
+        )
+        self._requests: set[asyncio.Task[None]] = set()
+        self.sip = SipServer(settings.sip, handler=self._requested)
+        self.devices = DeviceService(
+            settings.sip,
+            signalling=self.sip,
+            store=self.database,
+            secrets=secrets,
+            bus=self.bus,
+            clock=self._clock,
+            digest=DigestServer(derive(keys.secret, "digest"), settings.sip.domain, settings.sip.nonce_ttl_s),
+            domain_password=settings.sip.password,
+        )
+        self.catalog = CatalogService(
+            settings.catalog, devices=self.devices, store=self.database, bus=self.bus, clock=self._clock
+        )
+        self.ingests = IngestLinks(
+            {name: folder.ingest_socket(name) for name in ingest_names(settings)},
+            epoch=self._clock.utc_us(),
+            bus=self.bus,
+            store_segments=self._store_segments,
+        )
+        self.sessions = SessionService(
+            settings.media,
+            settings.sip,
+            signalling=self.sip,
+            ingests=self.ingests,
+            devices=self.devices,
+            channels=self.catalog,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.recordings = RecordingService(
+            settings.recording,
+            streams=self.sessions,
+            devices=self.devices,
+            channels=self.catalog,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.retention = RetentionService(
+            settings.recording,
+            channels=self.catalog,
+            ingests=self.ingests,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.router = Router(
+            self.sip,
+            self.devices,
+            [
+                device_handlers.routes(self.devices),
+                catalog_handlers.routes(self.catalog),
+                session_handlers.routes(self.sessions),
+            ],
+            finders=[session_handlers.by_dialog(self.sessions), self.catalog.owners],
+        )
+        self.edge = EdgeListener(folder.edge_socket, viewers=self.sessions.viewers, want=self.sessions.want)
+        self.metrics = Metrics()
+        self._add_metrics()
+        self.api = create_api(
+            Services(
+                devices=self.devices,
+                catalog=self.catalog,
+                sessions=self.sessions,
+                recordings=self.recordings,
+                accounts=self.accounts,
+                bus=self.bus,
+                clock=self._clock,
+                link_key=derive(keys.secret, "link"),
+                link_ttl_s=settings.http.media_token_ttl_s,
+                volumes=[str(volume) for volume in folder.volumes(settings)],
+                volume_states=self.retention.volumes,
+                sip=self._sip_access,
+                health=self._health,
+                metrics=self.metrics.render,
+            )
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Starts in the order in which parts need each other, serves until `stop`, ends every stream, stops in reverse."""
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.database)
+            await self.database.migrate()
+            admin_password = await self.accounts.ensure_admin(self._settings.admin.password)
+            await self.devices.load()
+            await self.catalog.load()
+            await self.sessions.load()
+            await self.sip.start()
+            stack.push_async_callback(self.sip.stop)
+            stack.enter_context(self.lag)
+            for part in (self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.edge):
+                await stack.enter_async_context(part)
+            await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
+            self._say_ready(admin_password)
+            opening = asyncio.create_task(self._begin_recording())
+            await stop.wait()
+            logger.info("stopping: every stream is ended")
+            opening.cancel()
+            self.recordings.pause()
+            await self.sessions.shutdown()
+
+    async def _begin_recording(self) -> None:
+        """Lets the ingests say what still runs first, so that no camera is invited twice."""
+        await self.ingests.wait_ready(_INGESTS_S)
+        self.sessions.forget_missing_ingests(set(self.ingests.links))
+        self.recordings.begin()
+
+    def _requested(self, request: SipRequest) -> None:
+        task = asyncio.get_running_loop().create_task(self.router.handle(request))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _store_segments(self, events: Any) -> None:
+        batch: list[SegmentClosed] = list(events)
+        await self.recordings.store_segments(batch)
+
+    def _say_ready(self, admin_password: str | None) -> None:
+        """Tells the supervisor; the file lies in a private folder and is removed as soon as it was read."""
+        ready = self._folder.run / "control.ready"
+        ready.unlink(missing_ok=True)
+        text = json.dumps({"sip_port": self.sip.port, "admin_password": admin_password})
+        waiting = ready.with_suffix(".part")
+        waiting.unlink(missing_ok=True)
+        with open(os.open(waiting, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(text)
+        waiting.rename(ready)
+
+    def _sip_access(self) -> SipAccess:
+        sip = self._settings.sip
+        host = sip.advertise or self.sip.local_for(Address("192.0.2.1", 5060), "udp").host
+        return SipAccess(sip.server_id, sip.domain, host, self.sip.port)
+
+    def _health(self) -> Health:
+        parts = [Part("control", "running", os.getpid())]
+        for link in self.ingests.links.values():
+            state = "running" if link.is_up else "restarting"
+            parts.append(Part(link.name, state, link.pid or None, "" if link.is_up else "it is being started again"))
+        parts.append(Part("edge", "running" if self.edge.pid else "restarting", self.edge.pid or None))
+        database = self.database.state()
+        parts.append(Part("database", "failing" if database.error else "running", None, database.error or database.where))
+        for volume in self.retention.volumes():
+            state = "failed" if volume.error else "suspect" if volume.suspect else "running"
+            parts.append(Part(f"volume {volume.volume}", state, None, volume.error))
+        good = all(part.state == "running" for part in parts)
+        return Health("ok" if good else "degraded", parts, __version__)
+
+    def _statistics(self) -> dict[str, Statistics]:
+        return {name: link.statistics for name, link in self.ingests.links.items() if link.statistics is not None}
+
+    def _add_metrics(self) -> None:
+        metrics = self.metrics
+        add_process(metrics, self.lag)
+        add_ingests(metrics, self._statistics)
+        metrics.gauge("devices", "Devices known", lambda: len(self.devices.devices()))
+        metrics.gauge(
+            "devices_online", "Devices online", lambda: sum(self.devices.is_online(d.device_id) for d in self.devices.devices())
+        )
+        metrics.gauge("viewers", "Viewers of live pictures", lambda: self.edge.total)
+        metrics.gauge(
+            "recording_channels",
+            "Channels that ought to be recorded, and those that are",
+            lambda: {name: float(count) for name, count in self.recordings.counts().items()},
+            labels=("state",),
+        )
+        for name, text, read in (
+            ("sip_events", "SIP messages, retransmissions, refusals by kind", self.sip.metrics),
+            ("device_events", "Registrations, keepalives and refusals by kind", self.devices.counters),
+            ("catalog_events", "Catalogue queries and answers by kind", self.catalog.counters),
+            ("router_events", "Requests by outcome", self.router.counters),
+            ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
+            ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
+            ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
+        ):
+            metrics.counter(name, text, _floats(read), labels=("event",))
+
+
+def _floats(read: Any) -> Any:
+    return lambda: {name: float(value) for name, value in read().items()}
+
+
+@contextlib.asynccontextmanager
+async def _listening(api: web.Application, path: Path) -> Any:
+    """Serves the API on its Unix socket."""
+    path.unlink(missing_ok=True)
+    runner = web.AppRunner(api, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    os.chmod(path, 0o600)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def main(settings: Settings, data: Path) -> int:
+    """Runs the control process until SIGTERM; 2 when it cannot start."""
+    configure(settings.log, "control")
+    folder = DataFolder.at(data)
+    raise_file_limit(_FILES)
+    folder.pid_file("control").write_text(f"{os.getpid()}\n")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await Control(settings, folder).run(stop)
+    except Gb28181Error as error:
+        logger.error("control cannot run", extra={"reason": str(error)})
+        return 2
+    return 0
