@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="start the platform")
     serve.add_argument("--config", type=Path, help="configuration file (default: conf/gb28181.toml where it exists)")
     serve.add_argument("--data", type=Path, help="folder for everything that must be kept (default: ./data)")
-    serve.add_argument(
-        "--demo", action="store_true", help="also start simulated cameras, recorded, in a data folder of their own"
-    )
+    serve.add_argument("--demo", action="store_true", help="also start simulated cameras; in a data folder of its own")
     serve.set_defaults(run=_serve)
 
     sim = commands.add_parser("sim", help="simulate cameras and NVRs")
@@ -134,12 +133,13 @@ def _die_with_parent() -> None:
         sys.exit(0)  # it died in between
 
 
-def _uvloop():  # type: ignore[no-untyped-def]  # its loop type is known only where it is installed
+def _uvloop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:
         return None
-    return uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 if __name__ == "__main__":

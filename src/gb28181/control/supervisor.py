@@ -1,7 +1,7 @@
 """`gb28181 serve`: starts control, ingests and edge, and starts again whatever ends.
 
-An ingest lives in a session of its own and outlives everybody: a new `serve` finds it by its socket and goes on with it. Control
-and edge die with this process (parent-death signal), by SIGKILL, so that no camera is told to stop.
+An ingest lives in a session of its own and outlives everybody: a new `serve` finds it by its socket and goes on with it.
+Control and edge die with this process (parent-death signal), by SIGKILL, so that no camera is told to stop.
 """
 
 from __future__ import annotations
