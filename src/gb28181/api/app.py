@@ -1,0 +1,150 @@
+"""The HTTP application of control: endpoints, errors, OpenAPI. The edge is the public door; this listens on a Unix socket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from gb28181.accounts.throttle import TooManyAttempts
+from gb28181.api import docs_page, openapi
+from gb28181.api.endpoints import access, channels, devices, live, recordings
+from gb28181.api.events import EventStream
+from gb28181.api.routing import PREFIX, SERVICES, BadRequest, Route, bind
+from gb28181.api.services import Services
+from gb28181.errors import (
+    Conflict,
+    Denied,
+    Gb28181Error,
+    Invalid,
+    NoPicture,
+    NotFound,
+    PeerTimeout,
+    StorageError,
+    Unavailable,
+    Unreachable,
+    WireError,
+)
+
+logger = logging.getLogger(__name__)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *access.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES, *recordings.ROUTES,
+)  # fmt: skip
+
+#: Exception to status and code; the first that fits, so the narrower ones stand first.
+ERRORS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
+    (BadRequest, 400, "invalid"),
+    (Invalid, 400, "invalid"),
+    (NotFound, 404, "not_found"),
+    (Conflict, 409, "conflict"),
+    (TooManyAttempts, 429, "too_many_attempts"),
+    (Unreachable, 503, "device_offline"),
+    (Unavailable, 503, "unavailable"),
+    (StorageError, 503, "storage"),
+    (PeerTimeout, 504, "peer_timeout"),
+    (WireError, 502, "peer_error"),
+)
+
+_HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def create_api(services: Services, *, max_body_bytes: int = 1 << 20) -> web.Application:
+    """The application; whoever runs it gives it the Unix socket."""
+    app = web.Application(middlewares=[_border], client_max_size=max_body_bytes)
+    app[SERVICES] = services
+    events = EventStream()
+    document = json.dumps(openapi.document(ROUTES), ensure_ascii=False, indent=1)
+    page = docs_page.render(openapi.document(ROUTES))
+
+    async def serve_document(_request: web.Request) -> web.Response:
+        return web.Response(text=document, content_type="application/json")
+
+    async def serve_page(_request: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": docs_page.POLICY})
+
+    async def serve_metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=services.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    for endpoint in ROUTES:
+        app.router.add_route(endpoint.method, PREFIX + endpoint.path, bind(endpoint))
+    app.router.add_get("/health", bind(access.health))
+    app.router.add_get("/metrics", serve_metrics)
+    app.router.add_get(f"{PREFIX}/events", events.serve, allow_head=False)
+    app.router.add_get("/api/openapi.json", serve_document)
+    app.router.add_get("/api/docs", serve_page)
+    app.on_shutdown.append(events.close)
+    return app
+
+
+@web.middleware
+async def _border(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """The border of a request: every failure becomes the one error shape; what nobody foresaw is logged under an id."""
+    try:
+        response = await handler(request)
+    except Gb28181Error as error:
+        response = failure(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = _problem(
+            error.status, _HTTP_CODES.get(error.status, "http_error"), f"{error.reason}: {request.method} {request.path}"
+        )
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+    except ConnectionError:
+        raise  # the caller has gone; there is nobody to answer
+    except Exception:
+        error_id = secrets.token_hex(6)
+        logger.exception("request failed", extra={"error_id": error_id, "method": request.method, "path": request.path})
+        response = _problem(
+            500, "internal", f"the server failed on this request; its log names the cause under {error_id}", error_id=error_id
+        )
+    if not response.prepared:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def failure(error: Gb28181Error) -> web.Response:
+    """The answer for an error raised on purpose."""
+    if isinstance(error, Denied):
+        return _denied(error)
+    if isinstance(error, NoPicture):
+        return _no_picture(error)
+    for kind, status, code in ERRORS:
+        if isinstance(error, kind):
+            detail = {"errors": error.problems} if isinstance(error, BadRequest) else None
+            response = _problem(status, code, str(error), detail=detail)
+            if isinstance(error, TooManyAttempts):
+                response.headers["Retry-After"] = str(int(error.retry_after_s) + 1)
+            return response
+    raise error
+
+
+def _denied(error: Denied) -> web.Response:
+    if error.authenticated:
+        return _problem(403, "forbidden", str(error))
+    response = _problem(401, "unauthenticated", str(error))
+    response.headers["WWW-Authenticate"] = 'Bearer realm="gb28181"'
+    return response
+
+
+def _no_picture(error: NoPicture) -> web.Response:
+    """503: the device is not there; 502: it answered and refused; 504: what was waited for never came."""
+    if error.detail.get("device") == "offline":
+        status, code = 503, "device_offline"
+    elif "sip_status" in error.detail:
+        status, code = 502, "refused_by_device"
+    else:
+        status, code = 504, "no_picture"
+    return _problem(status, code, str(error), stage=str(error.stage), detail=error.detail or None)
+
+
+def _problem(status: int, code: str, message: str, **more: Any) -> web.Response:
+    body = {"code": code, "message": message} | {name: value for name, value in more.items() if value is not None}
+    return web.json_response({"error": body}, status=status)

@@ -1,0 +1,152 @@
+"""Login, health and what the console needs to know of the server."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from gb28181 import __version__
+from gb28181.accounts.model import Role
+from gb28181.api.fields import Shown
+from gb28181.api.routing import Call, Model, Route, route
+
+
+class LoginRequest(Model):
+    username: str = Field(min_length=1, max_length=64)
+    password: SecretStr = Field(min_length=1, max_length=1024)
+
+
+class LoginAnswer(Model):
+    token: str
+    expires_at: Shown
+    username: str
+    role: Role
+
+
+class PartView(Model):
+    name: str
+    state: str
+    pid: int | None
+    detail: str
+
+
+class HealthView(Model):
+    status: Literal["ok", "degraded"]
+    parts: list[PartView]
+    version: str
+
+
+class Counts(Model):
+    total: int
+    online: int
+
+
+class RecordingCounts(Model):
+    due: int
+    recording: int
+
+
+class VolumeView(Model):
+    """`number`: as in links to segments; null when it is not configured any more."""
+
+    number: int | None
+    path: str
+    total_bytes: int
+    free_bytes: int
+    pending_bytes: int
+    suspect: bool
+    error: str
+
+
+class SipView(Model):
+    """What to type into a camera. The password is not shown; a device can be given one of its own."""
+
+    server_id: str
+    domain: str
+    host: str
+    port: int
+    transports: list[str]
+
+
+class SystemView(Model):
+    version: str
+    time: Shown
+    devices: Counts
+    channels: Counts
+    recording: RecordingCounts
+    sessions: int
+    volumes: list[VolumeView]
+    sip: SipView
+
+
+class RefusalView(Model):
+    device_id: str
+    source: str
+    reason: str
+
+
+class RefusalList(Model):
+    items: list[RefusalView]
+
+
+@route("POST", "/login", right=None, request=LoginRequest, response=LoginAnswer, errors=(401, 429))
+async def login(call: Call[None, LoginRequest]) -> LoginAnswer:
+    """Gives a token for a user name and password.
+
+    Send it as `Authorization: Bearer <token>` with every other request.
+    """
+    made = await call.services.accounts.login(call.body.username, call.body.password.get_secret_value(), source=call.source)
+    return LoginAnswer(token=made.token, expires_at=made.expires_at, username=made.caller.username, role=made.caller.role)
+
+
+@route("GET", "/health", right=None, response=HealthView)
+async def health(call: Call[None, None]) -> HealthView:
+    """Shows which parts of the server run. Also at `/health`; it needs no login and holds no secrets."""
+    found = call.services.health()
+    parts = [PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in found.parts]
+    return HealthView(status=found.status, parts=parts, version=found.version)
+
+
+@route("GET", "/system", right="view", response=SystemView)
+async def system(call: Call[None, None]) -> SystemView:
+    """Shows counts, volumes, and what to type into a camera."""
+    services = call.services
+    devices = services.devices.devices()
+    channels = [channel for channel in services.catalog.all_channels() if not channel.is_gone]
+    recording = services.recordings.counts()
+    sip = services.sip()
+    numbers = {root: number for number, root in enumerate(services.volumes)}
+    return SystemView(
+        version=__version__,
+        time=services.clock.utc(),
+        devices=Counts(total=len(devices), online=sum(services.devices.is_online(found.device_id) for found in devices)),
+        channels=Counts(total=len(channels), online=sum(services.catalog.is_online(found.key) for found in channels)),
+        recording=RecordingCounts(due=recording["due"], recording=recording["recording"]),
+        sessions=len(services.sessions.sessions()),
+        volumes=[
+            VolumeView(
+                number=numbers.get(state.volume),
+                path=state.volume,
+                total_bytes=state.total_bytes,
+                free_bytes=state.free_bytes,
+                pending_bytes=state.pending_bytes,
+                suspect=state.suspect,
+                error=state.error,
+            )
+            for state in services.volume_states()
+        ],
+        sip=SipView(server_id=sip.server_id, domain=sip.domain, host=sip.host, port=sip.port, transports=list(sip.transports)),
+    )
+
+
+@route("GET", "/refusals", right="operate", response=RefusalList)
+async def refusals(call: Call[None, None]) -> RefusalList:
+    """Lists registrations that were refused lately, newest first, with what to check."""
+    found = call.services.devices.refusals()
+    return RefusalList(
+        items=[RefusalView(device_id=entry.device_id, source=entry.source, reason=entry.reason) for entry in found]
+    )
+
+
+ROUTES: tuple[Route, ...] = (login, health, system, refusals)

@@ -1,0 +1,175 @@
+"""`/api/v1/events`: what happens, as it happens, over a WebSocket.
+
+The token comes in the Authorization header, or, from a browser, in the first message `{"token": "…"}`; never in the URL,
+where proxies would log it. A reader that is too slow misses the oldest events; nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+
+from gb28181.accounts.rights import Right, demand, may
+from gb28181.api.routing import SERVICES, bearer
+from gb28181.api.services import Services
+from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
+from gb28181.clock import rfc3339
+from gb28181.device.model import (
+    DeviceChanged,
+    DeviceMoved,
+    DeviceOffline,
+    DeviceOnline,
+    DeviceRegistered,
+    RegistrationRefused,
+)
+from gb28181.errors import Denied, Gb28181Error
+from gb28181.recording.model import RecordingChanged, SegmentStored
+from gb28181.session.model import StreamDown, StreamFailed, StreamUp
+
+logger = logging.getLogger(__name__)
+
+#: Name of each event that leaves the server, and who may see it. What is not here stays inside.
+EVENTS: Final[dict[type, tuple[str, Right]]] = {
+    DeviceRegistered: ("device_registered", "view"),
+    DeviceOnline: ("device_online", "view"),
+    DeviceOffline: ("device_offline", "view"),
+    DeviceMoved: ("device_moved", "view"),
+    DeviceChanged: ("device_changed", "view"),
+    RegistrationRefused: ("registration_refused", "operate"),
+    ChannelsChanged: ("channels_changed", "view"),
+    CatalogFinished: ("catalog_finished", "view"),
+    StreamUp: ("stream_up", "view"),
+    StreamDown: ("stream_down", "view"),
+    StreamFailed: ("stream_failed", "view"),
+    RecordingChanged: ("recording_changed", "view"),
+    SegmentStored: ("segment_stored", "view"),
+}
+
+_FIRST_MESSAGE_S: Final = 10.0
+_SEND_S: Final = 20.0
+_CHECK_S: Final = 60.0
+_LISTENERS: Final = 500
+_QUEUE: Final = 1000
+_LONGEST_LIST: Final = 500
+_UNAUTHENTICATED: Final = 4401
+_FORBIDDEN: Final = 4403
+_TRY_LATER: Final = 1013
+
+
+class EventStream:
+    """Serves the WebSocket and counts its readers."""
+
+    def __init__(self) -> None:
+        self.readers = 0
+        self._sockets: set[web.WebSocketResponse] = set()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=8192)
+        await socket.prepare(request)
+        if self.readers >= _LISTENERS:
+            await socket.close(code=_TRY_LATER, message=b"too many readers of events")
+            return socket
+        self.readers += 1
+        self._sockets.add(socket)
+        try:
+            await self._serve(request.app[SERVICES], request, socket)
+        except Denied as refusal:
+            await socket.close(code=_FORBIDDEN if refusal.authenticated else _UNAUTHENTICATED, message=_reason(refusal))
+        except Gb28181Error as error:
+            await socket.close(code=_TRY_LATER, message=_reason(error))
+        except (TimeoutError, ConnectionError):
+            await socket.close(code=_TRY_LATER, message=b"too slow")
+        finally:
+            self.readers -= 1
+            self._sockets.discard(socket)
+        return socket
+
+    async def close(self, _app: web.Application) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=1001, message=b"server is stopping")
+
+    async def _serve(self, services: Services, request: web.Request, socket: web.WebSocketResponse) -> None:
+        token = bearer(request) or await _first_message(socket)
+        caller = await services.accounts.authenticate(token)
+        demand(caller, "view")
+        with services.bus.listen(size=_QUEUE) as queue:
+            # The reader is told when it misses nothing any more: what it asks for after this, it hears changes of.
+            await _send(socket, {"type": "ready", "at": rfc3339(services.clock.utc())})
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(_write(services, token, queue, socket))
+                async for _message in socket:  # whatever a reader says is ignored; the end of the connection ends this
+                    pass
+                writer.cancel()
+
+
+async def _first_message(socket: web.WebSocketResponse) -> str:
+    async with asyncio.timeout(_FIRST_MESSAGE_S):
+        message = await socket.receive()
+    if message.type is WSMsgType.TEXT:
+        try:
+            token = json.loads(message.data)["token"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            token = None
+        if isinstance(token, str):
+            return token
+    raise Denied('the first message must be {"token": "…"} with the token of a login')
+
+
+async def _write(services: Services, token: str, queue: asyncio.Queue[object], socket: web.WebSocketResponse) -> None:
+    loop = asyncio.get_running_loop()
+    check_at = 0.0
+    while not socket.closed:
+        if loop.time() >= check_at:
+            try:
+                caller = await services.accounts.authenticate(token)
+            except Denied as refusal:
+                await socket.close(code=_UNAUTHENTICATED, message=_reason(refusal))
+                return
+            check_at = loop.time() + _CHECK_S
+        try:
+            async with asyncio.timeout_at(check_at):
+                event = await queue.get()
+        except TimeoutError:
+            continue
+        known = EVENTS.get(type(event))
+        if known is None or not may(caller, known[1]):
+            continue
+        try:
+            await _send(socket, {"type": known[0], "at": rfc3339(services.clock.utc()), **_fields(event)})
+        except (TimeoutError, ConnectionError):
+            await socket.close(code=_TRY_LATER, message=b"too slow")
+            return
+
+
+async def _send(socket: web.WebSocketResponse, event: dict[str, Any]) -> None:
+    async with asyncio.timeout(_SEND_S):
+        await socket.send_str(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+
+
+def _fields(event: object) -> dict[str, Any]:
+    """The event's fields; a channel's key as its two identifiers. A list too long for a message is cut and says so."""
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(event):  # type: ignore[arg-type]  # every type in EVENTS is a dataclass
+        value = getattr(event, field.name)
+        if isinstance(value, ChannelKey):
+            out |= {"device_id": value.device_id, "channel_id": value.channel_id}
+        elif isinstance(value, tuple):
+            out[field.name] = list(value[:_LONGEST_LIST])
+            if len(value) > _LONGEST_LIST:
+                out["truncated"] = True
+        elif isinstance(value, datetime) or (field.name in ("start", "end") and isinstance(value, int)):
+            out[field.name] = rfc3339(value)
+        else:
+            out[field.name] = value
+    return out
+
+
+def _reason(error: Exception) -> bytes:
+    """A close frame holds 123 bytes."""
+    return str(error).encode()[:120]

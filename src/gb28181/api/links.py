@@ -1,0 +1,32 @@
+"""Signed links to media, as paths of the same origin; the edge checks them without asking anybody."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from gb28181 import tokens
+from gb28181.api.services import Services
+from gb28181.catalog.model import ChannelKey
+from gb28181.recording.model import Segment
+
+
+def live(services: Services, key: ChannelKey, suffix: str) -> str:
+    """Path of a live picture: `/media/live/<device>/<channel>.flv?token=…`."""
+    resource = str(key)
+    token = tokens.sign(services.link_key, "live", resource, _expiry(services))
+    return f"/media/live/{quote(resource)}.{suffix}?token={token}"
+
+
+def segment(services: Services, found: Segment) -> str | None:
+    """Path of a closed segment; None when its volume is not configured any more."""
+    try:
+        number = list(services.volumes).index(found.volume)
+    except ValueError:
+        return None
+    resource = f"{number}/{found.path}"
+    token = tokens.sign(services.link_key, "segment", resource, _expiry(services))
+    return f"/media/segment/{quote(resource)}.ps?token={token}"
+
+
+def _expiry(services: Services) -> int:
+    return int(services.clock.utc().timestamp()) + services.link_ttl_s

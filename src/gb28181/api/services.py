@@ -1,0 +1,144 @@
+"""What the API asks of the other parts. `control/app.py` fills it; a test fills it with small fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gb28181.accounts.service import AccountService
+from gb28181.bus import Bus
+from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
+from gb28181.clock import Clock
+from gb28181.device.model import Device, RegistrationRefused
+from gb28181.messages import StreamState, VolumeState
+from gb28181.recording.service import RecordingPage, RecordingStatus
+from gb28181.session.model import Session
+
+
+class Devices(Protocol):
+    """`device.service.DeviceService`."""
+
+    def devices(self) -> Sequence[Device]: ...
+
+    def get(self, device_id: str) -> Device: ...
+
+    def is_online(self, device_id: str) -> bool: ...
+
+    def refusals(self) -> Sequence[RegistrationRefused]: ...
+
+    async def provision(self, device_id: str, *, name: str = "", password: str = "") -> Device: ...
+
+    async def update(self, device_id: str, *, name: str | None = None, password: str | None = None) -> Device: ...
+
+    async def remove(self, device_id: str) -> None: ...
+
+
+class Catalog(Protocol):
+    """`catalog.service.CatalogService`."""
+
+    def channels(self, device_id: str) -> Sequence[Channel]: ...
+
+    def all_channels(self) -> Sequence[Channel]: ...
+
+    def channel(self, key: ChannelKey) -> Channel: ...
+
+    def is_online(self, key: ChannelKey) -> bool: ...
+
+    def refresh(self, device_id: str) -> Job: ...
+
+    def job(self, job_id: str) -> Job: ...
+
+    def tree(self, parent: str) -> Sequence[TreeNode]: ...
+
+
+class Sessions(Protocol):
+    """`session.service.SessionService`."""
+
+    async def open_live(self, key: ChannelKey, *, user: str, transport: str | None = None) -> Session: ...
+
+    def sessions(self) -> Sequence[Session]: ...
+
+    def session(self, session_id: str) -> Session: ...
+
+    async def close(self, session_id: str) -> None: ...
+
+    def stream_state(self, key: ChannelKey) -> StreamState | None: ...
+
+
+class Recordings(Protocol):
+    """`recording.service.RecordingService`."""
+
+    async def set_mode(
+        self, key: ChannelKey, mode: str, *, transport: str | None = None, retention_hours: float | None = None
+    ) -> object: ...
+
+    def status(self, key: ChannelKey) -> RecordingStatus: ...
+
+    def counts(self) -> Mapping[str, int]: ...
+
+    async def recordings(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None
+    ) -> RecordingPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process, or a part of control.
+
+    Args:
+        state: `running`, or in one word what else.
+        detail: For people: why it is not running.
+    """
+
+    name: str
+    state: str
+    pid: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    status: Literal["ok", "degraded"]
+    parts: Sequence[Part]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SipAccess:
+    """What is typed into a camera, but the password."""
+
+    server_id: str
+    domain: str
+    host: str
+    port: int
+    transports: Sequence[str] = ("udp", "tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that an endpoint may use.
+
+    Args:
+        link_key: Signs links to media; the edge has the same one.
+        link_ttl_s: How long a link opens something.
+        volumes: Root folders in the order of the configuration; a link names a volume by its place in it.
+        volume_states: Newest state of every volume that an ingest serves.
+        sip: The data for cameras, asked each time because the address may follow the route.
+        metrics: Prometheus text.
+    """
+
+    devices: Devices
+    catalog: Catalog
+    sessions: Sessions
+    recordings: Recordings
+    accounts: AccountService
+    bus: Bus
+    clock: Clock
+    link_key: bytes
+    link_ttl_s: int
+    volumes: Sequence[str]
+    volume_states: Callable[[], Sequence[VolumeState]]
+    sip: Callable[[], SipAccess]
+    health: Callable[[], Health]
+    metrics: Callable[[], bytes]
