@@ -300,11 +300,11 @@ class SipEndpoint:
             return
         method = request.method
         if method == "ACK":
-            key = server_key(request, via, cseq, flow.host, "INVITE")
+            key = server_key(request, via, cseq, flow, "INVITE")
             if not self._layer.acknowledge(key, (request.call_id, cseq.number, request.from_tag), now):
                 self.counters["dropped_stray_ack"] += 1
             return
-        key = server_key(request, via, cseq, flow.host, method)
+        key = server_key(request, via, cseq, flow, method)
         known = self._layer.find_server(key)
         if known is not None:
             self._layer.repeat(known, flow, now)
@@ -320,7 +320,7 @@ class SipEndpoint:
             return
         transaction = self._layer.open_server(key, request, flow, now)
         if method == "CANCEL":
-            self._cancelled(transaction, server_key(request, via, cseq, flow.host, "INVITE"), now)
+            self._cancelled(transaction, server_key(request, via, cseq, flow, "INVITE"), now)
             return
         refused = unsupported(request)
         if refused is not None:

@@ -232,14 +232,14 @@ TransactionEvent = RequestArrived | ResponseArrived | RequestFailed | RequestUna
 _Transaction = ServerTransaction | ClientTransaction
 
 
-def server_key(request: Request, via: Via, cseq: CSeq, host: str, method: str) -> str:
+def server_key(request: Request, via: Via, cseq: CSeq, flow: Flow, method: str) -> str:
     """What a request and its retransmissions have in common (RFC 3261 §17.2.3).
 
     Call-ID, CSeq and From belong to it although the branch should be enough: devices repeat branches or send none
     (RFC 2543), and hundreds with the same factory settings sit behind one address.
     """
     first = request.first
-    return f"{method}\n{via.branch}\n{via.sent_by}\n{first['call-id']}\n{cseq.number}\n{first['from']}\n{host}"
+    return f"{method}\n{via.branch}\n{via.sent_by}\n{first['call-id']}\n{cseq.number}\n{first['from']}\n{flow.transport} {flow.host}"
 
 
 class TransactionLayer:
