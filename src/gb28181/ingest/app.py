@@ -1,0 +1,115 @@
+"""Composition root of an ingest process: builds its parts, runs the loop, closes what is open."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gb28181 import __version__
+from gb28181.clock import Clock
+from gb28181.config import Settings
+from gb28181.errors import Gb28181Error
+from gb28181.ingest.journal import Journal
+from gb28181.ingest.loop import Loop
+from gb28181.ingest.server import Server
+from gb28181.ingest.service import Ingest, Lateness
+from gb28181.ingest.stream import Moment
+from gb28181.messages import Done, Hello
+
+logger = logging.getLogger(__name__)
+
+_STOP_S: Final = 30.0
+#: Two sockets a stream and two files a segment.
+_WANTED_FILES: Final = 65536
+
+
+def main(
+    settings: Settings,
+    *,
+    data: Path,
+    name: str,
+    ports: range,
+    socket_path: Path,
+    volumes: Sequence[Path],
+    instance: str,
+) -> int:
+    """Runs one ingest until SIGTERM, `Stop`, or until no control has come for `media.orphan_s`; returns the exit status.
+
+    Segments that a crash of the same `name` left open are adopted while it already listens.
+
+    Args:
+        data: The data folder; the journal lies in it.
+        name: `ingest-0`, …: also the name of this writer on the volumes, so no two may run under one name.
+        ports: Media ports of this process alone.
+        socket_path: Where control and edge connect; the pid file lies beside it.
+        instance: Id of this server, which owns the volumes.
+    """
+    clock, moment, lateness = Clock(), Moment(time.monotonic()), Lateness()
+    moment.utc_us = clock.utc_us()
+    _raise_file_limit()
+    journal_path = data / "journal" / f"{name}.jsonl"
+    journal_path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(journal_path)
+    ingest = Ingest(
+        settings,
+        name=name,
+        instance=instance,
+        ports=ports,
+        volumes=list(volumes),
+        journal=journal,
+        moment=moment,
+        lateness=lateness,
+    )
+    hello = Hello(name, moment.utc_us, os.getpid(), __version__)
+    server = Server(socket_path, hello, journal, ingest, attached=ingest.attached)
+    loop = Loop(settings.media, ingest=ingest, server=server, moment=moment, clock=clock, lateness=lateness)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.stop())
+    pid_file = socket_path.with_suffix(".pid")
+    try:
+        server.listen()
+        pid_file.write_text(f"{os.getpid()}\n")
+    except (Gb28181Error, OSError) as error:
+        logger.error("ingest cannot start: %s", error)
+        return 1
+    journal.start()
+    for slot in ingest.volumes.slots:
+        slot.start()
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not looked at again
+    logger.info("ingest runs", extra={"ingest": name, "ports": f"{ports.start}-{ports.stop - 1}"})
+    try:
+        loop.run()
+    finally:
+        _shut_down(ingest, server, journal)
+        pid_file.unlink(missing_ok=True)
+    return 0
+
+
+def _shut_down(ingest: Ingest, server: Server, journal: Journal) -> None:
+    order = ingest.stop_request
+    ingest.shut_down("stopped" if order is not None else "restart", _STOP_S)
+    server.flush()
+    for event in ingest.events:
+        server.tell_control(event)
+    if order is not None:
+        server.tell_control(Done(order.request_id))
+    server.close()
+    journal.stop()
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

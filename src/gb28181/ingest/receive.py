@@ -1,0 +1,363 @@
+"""The sockets of all streams, and the tick that empties them.
+
+Nothing wakes this process for a packet: wake-ups are what costs. The loop calls `tick`; sockets that somebody waits for
+(`Stream.is_quick`) are emptied in each, the others in every second one.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from gb28181.config import MediaSettings
+from gb28181.ingest.batch import CarefulBudget, Packets, dispatch
+from gb28181.ingest.ports import PortPool
+from gb28181.ingest.slab import STRIDE, Slab
+from gb28181.ingest.sockets import MediaSockets, SocketOpener
+from gb28181.ingest.stream import Moment, Stream
+from gb28181.ingest.tcp import Connection, TcpMedia
+from gb28181.media.framing import MAX_FRAME
+from gb28181.messages import EndCause, OpenReceiver, Progress
+
+logger = logging.getLogger(__name__)
+
+_TCP_READ: Final = 256 << 10
+_TCP_BYTES: Final = 4 << 20
+_ROUNDS: Final = 4
+_CAREFUL_PACKETS: Final = 3000
+_RTCP_BYTES: Final = 2048
+_RTCP_ROUNDS: Final = 16
+_LAST_READS: Final = 64
+_HEADER_COLUMNS: Final = np.arange(16)
+
+
+@dataclass(slots=True)
+class _Port:
+    """A stream's sockets."""
+
+    stream: Stream
+    sockets: MediaSockets
+    tcp: TcpMedia | None
+    is_quick: bool = True
+    rtcp_sources: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def descriptors(self) -> list[int]:
+        out = [self.sockets.media.fileno()]
+        if self.sockets.rtcp is not None:
+            out.append(self.sockets.rtcp.fileno())
+        if self.tcp is not None and self.tcp.current is not None:
+            out.append(self.tcp.current.sock.fileno())
+        return out
+
+
+class Receiver:
+    """Streams by id, their sockets, and what arrives on them.
+
+    Args:
+        moment: Set by the loop before each call.
+        say: Where progress of streams goes.
+    """
+
+    def __init__(self, settings: MediaSettings, ports: range, moment: Moment, say: Callable[[Progress], None]) -> None:
+        self._settings = settings
+        self._moment = moment
+        self._say = say
+        self._pool = PortPool(ports, quarantine_s=settings.port_quarantine_s)
+        self._opener = SocketOpener(settings.host, self._pool, buffer_bytes=settings.receive_buffer_kib << 10)
+        self._ports: dict[str, _Port] = {}
+        self._readers: dict[int, Callable[[int], None]] = {}
+        self._quick = select.epoll()
+        self._calm = select.epoll()
+        self._slab = Slab()
+        self._sinks: list[Stream] = []
+        self._counts: list[int] = []
+        tcp_memory = mmap.mmap(-1, _TCP_BYTES + mmap.PAGESIZE)
+        self._tcp_memory = np.frombuffer(tcp_memory, np.uint8)
+        self._tcp_view = memoryview(tcp_memory)
+        self._tcp_used = 0
+        self._tcp_got = 0  # bytes of the last read
+        self._tcp_sinks: list[Stream] = []
+        self._tcp_counts: list[int] = []
+        self._tcp_offsets: list[int] = []
+        self._tcp_lengths: list[int] = []
+        self._waiting: set[Stream] = set()
+        self._quick_ports = 0
+        self.budget = CarefulBudget(_CAREFUL_PACKETS)
+
+    # --- streams -----------------------------------------------------------------------------------------------------
+
+    @property
+    def streams(self) -> list[Stream]:
+        return [port.stream for port in self._ports.values()]
+
+    @property
+    def ports_free(self) -> int:
+        return len(self._pool)
+
+    @property
+    def has_quick(self) -> bool:
+        """Whether somebody waits for each tick."""
+        return self._quick_ports > 0
+
+    def stream(self, stream_id: str) -> Stream | None:
+        port = self._ports.get(stream_id)
+        return port.stream if port else None
+
+    def of_channel(self, device_id: str, channel_id: str) -> Stream | None:
+        """The newest stream of a channel that delivers, else the newest."""
+        found = [s for s in self.streams if (s.device_id, s.channel_id) == (device_id, channel_id)]
+        return max(found, key=lambda stream: (stream.last_heard > 0, stream.opened), default=None)
+
+    def open(self, request: OpenReceiver) -> int:
+        """Reserves a port; the same stream again gives the same one.
+
+        Raises:
+            Unavailable: No port is free.
+        """
+        known = self._ports.get(request.stream_id)
+        if known is not None:
+            return known.sockets.port
+        sockets = self._opener.open(request.transport, self._moment.now)
+        stream = Stream(request, sockets.port, settings=self._settings, moment=self._moment, say=self._say)
+        port = _Port(stream, sockets, TcpMedia(sockets.media) if request.transport == "tcp" else None)
+        self._ports[request.stream_id] = port
+        self._quick_ports += 1
+        if port.tcp is not None:
+            self._register(port, sockets.media.fileno(), lambda fd: self._accept(port))
+        else:
+            self._register(port, sockets.media.fileno(), lambda fd: self._read_udp(stream, fd))
+        if sockets.rtcp is not None:
+            rtcp = sockets.rtcp
+            self._register(port, rtcp.fileno(), lambda fd: self._read_rtcp(port, rtcp))
+        return sockets.port
+
+    def close(self, stream_id: str, cause: EndCause) -> bool:
+        """Takes what the sockets still hold, then closes stream and sockets. False: there is no such stream."""
+        port = self._ports.get(stream_id)
+        if port is None:
+            return False
+        self._exhaust(port)
+        for fd in port.descriptors():
+            self._forget(port, fd)
+        port.stream.close(cause)
+        del self._ports[stream_id]
+        self._quick_ports -= port.is_quick
+        self._waiting.discard(port.stream)
+        port.sockets.close()
+        if port.tcp is not None:
+            port.tcp.close()
+        self._pool.release(port.sockets.port, self._moment.now)
+        return True
+
+    # --- tick --------------------------------------------------------------------------------------------------------
+
+    def tick(self, *, everything: bool) -> None:
+        """Takes what arrived since the last tick and hands it on.
+
+        Args:
+            everything: The calm sockets too.
+        """
+        self.budget.renew()
+        events = self._quick.poll(0, max(1, len(self._readers)))
+        if everything:
+            events += self._calm.poll(0, max(1, len(self._readers)))
+        for fd, _ in events:
+            reader = self._readers.get(fd)  # gone when an event before closed it
+            if reader is not None:
+                reader(fd)
+        self._process()
+        for stream in tuple(self._waiting):
+            stream.pull()
+            if not stream.is_waiting:
+                self._waiting.discard(stream)
+
+    def check(self) -> None:
+        """Now and then: silence, connections that take over, which sockets are quick."""
+        for port in tuple(self._ports.values()):
+            port.stream.check()
+            if port.tcp is not None and (successor := port.tcp.successor(self._moment.now)) is not None:
+                self._switch(port, successor)
+            self.sort(port.stream)
+
+    def sort(self, stream: Stream) -> None:
+        """Puts the sockets of a stream where they belong, quick or calm."""
+        port = self._ports.get(stream.stream_id)
+        if port is None or port.is_quick == stream.is_quick:
+            return
+        old, new = (self._quick, self._calm) if port.is_quick else (self._calm, self._quick)
+        for fd in port.descriptors():
+            old.unregister(fd)
+            new.register(fd, select.EPOLLIN)
+        port.is_quick = stream.is_quick
+        self._quick_ports += 1 if port.is_quick else -1
+
+    def send_report(self, stream: Stream, packet: bytes) -> None:
+        """Sends RTCP to where the stream comes from: RTP port + 1 and the RTCP source seen (quirk Q112)."""
+        port = self._ports[stream.stream_id]
+        if port.tcp is not None:
+            if port.tcp.current is not None:
+                port.tcp.current.send(packet)
+            return
+        for address in {*port.rtcp_sources, *stream.rtcp_addresses()}:
+            try:
+                assert port.sockets.rtcp is not None
+                port.sockets.rtcp.sendto(packet, address)
+            except OSError:
+                continue  # no route, or a full buffer: the next report follows in seconds
+
+    def _exhaust(self, port: _Port) -> None:
+        """Takes what has arrived and waits in the kernel; bounded, the sender may not have heard of the end."""
+        if port.tcp is None:
+            self._read_udp(port.stream, port.sockets.media.fileno())
+        else:
+            for _ in range(_LAST_READS):
+                if (connection := port.tcp.current) is None:
+                    break
+                self._tcp_got = 0
+                self._read_tcp(port, connection)
+                if not self._tcp_got:
+                    break
+                self._process_tcp()
+        self._process()
+
+    def _register(self, port: _Port, fd: int, reader: Callable[[int], None]) -> None:
+        self._readers[fd] = reader
+        (self._quick if port.is_quick else self._calm).register(fd, select.EPOLLIN)
+
+    def _forget(self, port: _Port, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None:
+            (self._quick if port.is_quick else self._calm).unregister(fd)
+
+    # --- UDP ---------------------------------------------------------------------------------------------------------
+
+    def _read_udp(self, stream: Stream, fd: int) -> None:
+        for _ in range(_ROUNDS):  # bounded: a flood on one port must not keep the others waiting
+            got = self._slab.receive(fd)
+            if got:
+                if self._sinks and self._sinks[-1] is stream:
+                    self._counts[-1] += got
+                else:
+                    self._sinks.append(stream)
+                    self._counts.append(got)
+            if self._slab.free:
+                return
+            self._process_udp()
+
+    def _process(self) -> None:
+        self._process_udp()
+        self._process_tcp()
+
+    def _process_udp(self) -> None:
+        slab, used = self._slab, self._slab.used
+        if not used:
+            return
+        lengths = slab.lengths[:used].astype(np.int64)
+        packets = Packets(
+            view=slab.view,
+            memory=slab.bytes,
+            headers=np.ascontiguousarray(slab.rows[:used, :16]),
+            offsets=np.arange(used, dtype=np.int64) * STRIDE,
+            lengths=lengths,
+            fits=lengths <= STRIDE,
+            sources=slab.sources[:used, :3],
+            whole=slab.datagram,
+        )
+        sinks, counts = self._sinks, self._counts
+        self._sinks, self._counts = [], []
+        dispatch(packets, sinks, counts, self.budget)
+        self._waiting.update(stream for stream in sinks if stream.is_waiting)
+        slab.reset()
+
+    def _read_rtcp(self, port: _Port, sock: socket.socket) -> None:
+        for _ in range(_RTCP_ROUNDS):
+            try:
+                data, address = sock.recvfrom(_RTCP_BYTES)
+            except OSError:
+                return
+            if port.stream.heard_rtcp(data) and len(port.rtcp_sources) < 2:
+                port.rtcp_sources[address[:2]] = self._moment.now
+
+    # --- TCP ---------------------------------------------------------------------------------------------------------
+
+    def _accept(self, port: _Port) -> None:
+        assert port.tcp is not None
+        successor = port.tcp.accept(self._moment.now)
+        if successor is not None:
+            self._switch(port, successor)
+
+    def _switch(self, port: _Port, connection: Connection) -> None:
+        """Reads a connection in place of the present one."""
+        assert port.tcp is not None
+        self._process_tcp()
+        if port.tcp.current is not None:
+            self._drop(port, port.tcp.current)
+        port.tcp.take(connection)
+        port.stream.connected(connection.peer)
+        self._register(port, connection.sock.fileno(), lambda fd: self._read_tcp(port, connection))
+
+    def _drop(self, port: _Port, connection: Connection) -> None:
+        assert port.tcp is not None
+        self._forget(port, connection.sock.fileno())
+        connection.sock.close()
+        port.tcp.current = None
+
+    def _read_tcp(self, port: _Port, connection: Connection) -> None:
+        if self._tcp_used > _TCP_BYTES - _TCP_READ - MAX_FRAME:
+            self._process_tcp()
+        view, begin = self._tcp_view, self._tcp_used
+        middle = begin + len(connection.rest)
+        view[begin:middle] = connection.rest
+        try:
+            got = connection.sock.recv_into(view[middle : middle + _TCP_READ])
+        except BlockingIOError:
+            return
+        except OSError:
+            got = 0
+        self._tcp_got = got
+        if not got:
+            self._process_tcp()
+            self._drop(port, connection)
+            port.stream.disconnected()
+            return
+        connection.last_heard = self._moment.now
+        self._frame(port.stream, connection, begin, middle + got)
+
+    def _frame(self, stream: Stream, connection: Connection, begin: int, end: int) -> None:
+        before = len(self._tcp_offsets)
+        rest = connection.framing.scan(self._tcp_view, begin, end, self._tcp_offsets, self._tcp_lengths)
+        connection.rest = bytes(self._tcp_view[rest:end])
+        if connection.framing.saw_sip:
+            stream.saw_sip()
+        self._tcp_used = end
+        if count := len(self._tcp_offsets) - before:
+            self._tcp_sinks.append(stream)
+            self._tcp_counts.append(count)
+
+    def _process_tcp(self) -> None:
+        self._tcp_used = 0
+        if not self._tcp_sinks:
+            return
+        offsets = np.array(self._tcp_offsets, np.int64)
+        lengths = np.array(self._tcp_lengths, np.int64)
+        view = self._tcp_view
+        packets = Packets(
+            view=view,
+            memory=self._tcp_memory,
+            headers=self._tcp_memory[offsets[:, None] + _HEADER_COLUMNS],
+            offsets=offsets,
+            lengths=lengths,
+            fits=None,
+            sources=None,
+            whole=lambda row: bytes(view[offsets[row] : offsets[row] + lengths[row]]),
+        )
+        sinks, counts = self._tcp_sinks, self._tcp_counts
+        self._tcp_sinks, self._tcp_counts, self._tcp_offsets, self._tcp_lengths = [], [], [], []
+        dispatch(packets, sinks, counts, self.budget)
+        self._waiting.update(stream for stream in sinks if stream.is_waiting)

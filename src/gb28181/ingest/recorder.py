@@ -1,0 +1,216 @@
+"""Writes one stream to segments: which piece goes to which file, and when a file ends.
+
+A segment begins with a key frame and ends before the first key frame after `segment_seconds`, at the latest after
+`segment_max_seconds`. Bytes are handed to the volume's writer as they came, in portions of `write_bytes` or `write_seconds`.
+Invariant: the bytes of a segment are consecutive in the stream, `base` + offset in the file = offset in the stream.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gb28181.config import RecordingSettings
+from gb28181.ingest.volumes import Slot, Volumes
+from gb28181.media.keyframe import Piece
+from gb28181.messages import EndCause
+from gb28181.storage.index import DISCONTINUITY, KEY, LOSS, NO_PTS, Row, pack_rows
+from gb28181.storage.segment import PART, PS
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """The segment being written.
+
+    Args:
+        base: Stream offset of its first byte.
+        started: Monotonic seconds; durations are measured by it, whatever the wall clock does.
+        key_at: Stream offset of its last key frame.
+        pending: Bytes not handed to the writer yet; `accepted_us`: arrival of the last that were.
+        unconfirmed: Pieces from `key_at` on that may not be on file yet, for those who join.
+    """
+
+    slot: Slot
+    ticket: int
+    base: int
+    start_us: int
+    started: float
+    end_us: int
+    size: int = 0
+    path: str = ""
+    confirmed: int = 0
+    key_at: int = -1
+    key_frames: int = 0
+    lost: int = 0
+    pending: list[bytes] = field(default_factory=list)
+    pending_bytes: int = 0
+    pending_since: float = 0.0
+    accepted_us: int = 0
+    rows: list[Row] = field(default_factory=list)
+    unconfirmed: deque[Piece] = field(default_factory=deque)
+
+    def add(self, piece: Piece, now: float) -> None:
+        offset = piece.offset - self.base
+        if piece.is_key or piece.lost or piece.broken:
+            flags = (KEY if piece.is_key else 0) | (LOSS if piece.lost else 0) | (DISCONTINUITY if piece.broken else 0)
+            self.rows.append(Row(offset, piece.at, NO_PTS if piece.pts is None else piece.pts, flags, piece.lost))
+            self.lost += piece.lost
+            if piece.is_key:
+                self.key_frames += 1
+                self.key_at = piece.offset
+        if not self.pending:
+            self.pending_since = now
+        self.pending.append(piece.data)
+        self.pending_bytes += len(piece.data)
+        self.unconfirmed.append(piece)
+        self.size = offset + len(piece.data)
+        self.end_us = max(self.end_us, piece.at)
+
+    def confirm(self, bytes_on_file: int) -> None:
+        self.confirmed = bytes_on_file
+        limit = self.base + bytes_on_file
+        pieces = self.unconfirmed
+        while pieces and pieces[0].offset + len(pieces[0].data) <= limit:
+            pieces.popleft()
+
+    def since_key(self) -> tuple[str, int, int, list[Piece]]:
+        """The bytes since the last key frame: file with the range to read there, and the pieces that follow it."""
+        pieces = [piece for piece in self.unconfirmed if piece.offset + len(piece.data) > self.key_at]
+        until = pieces[0].offset if pieces else self.base + self.size
+        if until <= self.key_at or not self.path:
+            return "", 0, 0, pieces
+        return f"{self.slot.root}/{self.path}{PS}{PART}", self.key_at - self.base, until - self.base, pieces
+
+
+class Recorder:
+    """Records one stream while it exists.
+
+    Args:
+        began: Called when a segment is opened.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        device_id: str,
+        channel_id: str,
+        *,
+        volumes: Volumes,
+        settings: RecordingSettings,
+        began: Callable[[str], None],
+    ) -> None:
+        self._stream_id = stream_id
+        self._device_id = device_id
+        self._channel_id = channel_id
+        self._volumes = volumes
+        self._settings = settings
+        self._began = began
+        self.segment: OpenSegment | None = None
+        self.note = ""
+
+    def add(self, piece: Piece, now: float) -> bool:
+        """Takes the next piece; returns whether it is recorded."""
+        segment = self.segment
+        if piece.is_key:
+            segment = self._at_key_frame(segment, piece, now)
+        elif segment is not None and now - segment.started >= self._settings.segment_max_seconds:
+            self.close("rotated", now)
+            segment = self._open(piece, now)
+        if segment is None:
+            return False
+        segment.add(piece, now)
+        if segment.pending_bytes >= self._settings.write_bytes or now - segment.pending_since >= self._settings.write_seconds:
+            self.flush(now)
+        return self.segment is not None
+
+    def flush_if_due(self, now: float) -> None:
+        """For streams that pause: nothing waits longer than `write_seconds`."""
+        segment = self.segment
+        if segment is not None and segment.pending and now - segment.pending_since >= self._settings.write_seconds:
+            self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Hands what is pending to the writer; a full stall pool ends the segment instead, with what it took before."""
+        segment = self.segment
+        if segment is None or not segment.pending:
+            return
+        if not segment.slot.append(segment.ticket, segment.pending, pack_rows(segment.rows)):
+            self.note = f"volume {segment.slot.root} is too slow: what waits to be written has filled its pool"
+            logger.warning("stall pool full", extra={"stream_id": self._stream_id, "volume": segment.slot.root})
+            self._drop_pending(segment)
+            self._end(segment, "stalled")
+            return
+        segment.accepted_us = segment.end_us
+        segment.pending = []
+        segment.pending_bytes = 0
+        segment.rows = []
+
+    def close(self, cause: EndCause, now: float) -> None:
+        """Ends the segment; the next key frame may begin another."""
+        self.flush(now)
+        if self.segment is not None:
+            self._end(self.segment, cause)
+
+    # --- what the writer says ----------------------------------------------------------------------------------------
+
+    def opened(self, ticket: int, path: str) -> None:
+        if self.segment is not None and self.segment.ticket == ticket:
+            self.segment.path = path
+
+    def written(self, ticket: int, bytes_on_file: int) -> None:
+        if self.segment is not None and self.segment.ticket == ticket:
+            self.segment.confirm(bytes_on_file)
+
+    def failed(self, ticket: int, message: str) -> None:
+        """The volume takes no more: the segment ends there, the next key frame opens one on another volume."""
+        if self.segment is not None and self.segment.ticket == ticket:
+            self.note = message
+            self._drop_pending(self.segment)
+            self._end(self.segment, "volume")
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _at_key_frame(self, segment: OpenSegment | None, piece: Piece, now: float) -> OpenSegment | None:
+        if segment is not None:
+            if not segment.slot.is_healthy(now):
+                self.close("volume", now)
+            elif now - segment.started >= self._settings.segment_seconds:
+                self.close("rotated", now)
+            else:
+                return segment
+        return self._open(piece, now)
+
+    def _open(self, piece: Piece, now: float) -> OpenSegment | None:
+        slot = self._volumes.choose(self._device_id, self._channel_id, now)
+        if slot is None:
+            self.note = "no recording volume can be written: " + "; ".join(
+                f"{slot.root}: {slot.error or 'suspect'}" for slot in self._volumes.slots
+            )
+            return None
+        ticket = slot.open(self._stream_id, self._device_id, self._channel_id, piece.at, self)
+        self.segment = OpenSegment(slot, ticket, piece.offset, piece.at, now, piece.at)
+        self.note = ""
+        self._began(slot.root)
+        return self.segment
+
+    def _drop_pending(self, segment: OpenSegment) -> None:
+        segment.lost -= sum(row.lost for row in segment.rows)
+        segment.key_frames -= sum(bool(row.flags & KEY) for row in segment.rows)
+        segment.end_us = max(segment.start_us, segment.accepted_us)
+
+    def _end(self, segment: OpenSegment, cause: EndCause) -> None:
+        self.segment = None
+        segment.slot.close(segment.ticket, end_us=segment.end_us, cause=cause, lost=segment.lost, key_frames=segment.key_frames)
+
+
+def pieces_from(pieces: Iterable[Piece], offset: int) -> Iterator[Piece]:
+    """Pieces with everything before a stream offset cut away."""
+    for piece in pieces:
+        if piece.offset >= offset:
+            yield piece
+        elif piece.offset + len(piece.data) > offset:
+            yield Piece(piece.data[offset - piece.offset :], offset, piece.at)
