@@ -78,6 +78,7 @@ class World:
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     jobs: dict[str, int] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
+    volumes: list[dict[str, Any]] = field(default_factory=list)
     opened: int = 0
 
     def channel(self, device: str, channel: str) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def _channel(device: str, number: int, name: str, **more: Any) -> dict[str, Any]
         "model": "DS-2CD2",
         "parent_id": device,
         "playable": True,
-        "recording": {"mode": "off", "state": "off"},
+        "recording": {"mode": "off", "state": "off", "since": None, "message": ""},
+        "stream": None,
         "codec": "h264",
         **more,
     }
@@ -140,14 +142,22 @@ def world() -> World:
         "医院急诊通道",
         "加油站",
     ]
-    recorded = {"mode": "always", "state": "recording", "since": "2026-03-01T00:00:09Z"}
-    stream = {"transport": "tcp", "bitrate_kbps": 2043.2, "packets": 812_344, "lost": 0}
-    failed = {"mode": "always", "state": "failed", "message": "no free space on volume 0"}
+    recorded = {"mode": "always", "state": "recording", "since": "2026-03-01T00:00:09Z", "message": ""}
+    stream = {
+        "state": "running",
+        "transport": "tcp",
+        "source": "192.168.1.64:15060",
+        "bitrate_kbps": 2043.2,
+        "packets": 812_344,
+        "lost": 0,
+        "note": "",
+    }
+    failed = {"mode": "always", "state": "failed", "since": None, "message": "no free space on volume 0"}
     working = [_channel(CAMERA, number, name) for number, name in enumerate(places, start=1)]
     working[0] |= {"recording": recorded, "stream": stream}
     working[1] |= {"recording": recorded, "stream": {**stream, "transport": "udp", "lost": 143, "bitrate_kbps": 912.0}}
     working[2] |= {"recording": failed}
-    working[3] |= {"recording": {"mode": "always", "state": "starting"}}
+    working[3] |= {"recording": {**recorded, "state": "starting"}, "stream": {**stream, "state": "silent"}}
     working.append(_channel(CAMERA, 9, "H.265 卡口", codec="h265"))
     failing = [
         _channel(RECORDER, number, f"故障 {stage}", fault=(stage, detail))
@@ -171,7 +181,6 @@ def world() -> World:
     ]
     refusals = [
         {
-            "at": "2026-03-01T00:58:00Z",
             "device_id": "34020000001320000077",
             "source": "192.168.1.77:5060",
             "reason": "wrong password (2 of 2 before 403): type the password of this device again",
@@ -192,7 +201,7 @@ async def _guard(request: web.Request, handler: Any) -> web.StreamResponse:
     path = request.path
     is_open = not path.startswith("/api/") or path.endswith(("/login", "/events"))
     if not is_open and request.headers.get("Authorization") != f"Bearer {TOKEN}":
-        return _fail(401, "denied", "log in first")
+        return _fail(401, "unauthenticated", "log in first")
     response: web.StreamResponse = await handler(request)
     if not response.prepared:
         response.headers["Content-Security-Policy"] = POLICY
@@ -202,8 +211,8 @@ async def _guard(request: web.Request, handler: Any) -> web.StreamResponse:
 async def _login(request: web.Request) -> web.Response:
     body = await request.json()
     if body != {"username": "admin", "password": PASSWORD}:
-        return _fail(401, "denied", "user name or password is wrong")
-    return web.json_response({"token": TOKEN, "expires_at": "2099-01-01T00:00:00Z"})
+        return _fail(401, "unauthenticated", "user name or password is wrong")
+    return web.json_response({"token": TOKEN, "expires_at": "2099-01-01T00:00:00Z", "username": "admin", "role": "admin"})
 
 
 def _page(request: web.Request, items: list[dict[str, Any]]) -> web.Response:
@@ -247,7 +256,9 @@ async def _job(request: web.Request) -> web.Response:
     jobs = request.app[WORLD].jobs
     jobs["7"] += 3
     received = min(9, jobs["7"])
-    return web.json_response({"state": "done" if received == 9 else "running", "announced": 9, "received": received})
+    return web.json_response(
+        {"state": "done" if received == 9 else "running", "announced": 9, "received": received, "message": ""}
+    )
 
 
 async def _channels(request: web.Request) -> web.Response:
@@ -265,7 +276,7 @@ async def _one_channel(request: web.Request) -> web.Response:
 async def _record(request: web.Request) -> web.Response:
     channel = request.app[WORLD].channel(request.match_info["device"], request.match_info["channel"])
     mode = (await request.json())["mode"]
-    channel["recording"] = {"mode": mode, "state": "recording" if mode == "always" else "off"}
+    channel["recording"] |= {"mode": mode, "state": "recording" if mode == "always" else "off"}
     return web.json_response(channel["recording"])
 
 
@@ -275,7 +286,10 @@ async def _live(request: web.Request) -> web.Response:
     if "fault" in channel:
         stage, detail = channel["fault"]
         message = f"192.168.1.64:5060 went no further than {stage}; 0 packets at 10.0.0.1:20012"
-        return _fail(502, "no_picture", message, stage=stage, detail=detail)
+        refused = "sip_status" in detail
+        return _fail(
+            502 if refused else 504, "refused_by_device" if refused else "no_picture", message, stage=stage, detail=detail
+        )
     of.opened += 1
     path = f"/media/live/{channel['device_id']}/{channel['channel_id']}.flv?token=demo"
     stages = [{"stage": "first_key_frame", "at": "2026-03-01T00:59:10Z"}]
@@ -315,7 +329,7 @@ async def _events(request: web.Request) -> web.WebSocketResponse:
     if first != {"token": TOKEN}:
         await socket.close(code=4401)
         return socket
-    await socket.send_json({"type": "hello"})
+    await socket.send_json({"type": "ready"})
     sockets = request.app[WORLD].sockets
     sockets.append(socket)
     async for message in socket:
@@ -333,11 +347,20 @@ async def _system(request: web.Request) -> web.Response:
         "port": 5060,
         "transports": ["udp", "tcp"],
     }
-    return web.json_response({"version": "0.1.0", "sip": sip})
+    of = request.app[WORLD]
+    channels = [channel for group in of.channels.values() for channel in group]
+
+    def counts(items: list[dict[str, Any]]) -> dict[str, int]:
+        return {"total": len(items), "online": sum(item["online"] for item in items)}
+
+    states = [channel["recording"]["state"] for channel in channels if channel["recording"]["mode"] == "always"]
+    recording = {"due": len(states), "recording": states.count("recording")}
+    answer = {"version": "0.1.0", "devices": counts(of.devices), "channels": counts(channels), "recording": recording}
+    return web.json_response({**answer, "volumes": of.volumes, "sip": sip})
 
 
 async def _refusals(request: web.Request) -> web.Response:
-    return web.json_response({"items": request.app[WORLD].refusals, "next": None})
+    return web.json_response({"items": request.app[WORLD].refusals})
 
 
 async def _index(request: web.Request) -> web.FileResponse:

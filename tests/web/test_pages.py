@@ -136,7 +136,7 @@ async def test_an_event_changes_what_is_shown(seat: Seat):
     await expect(shown).to_contain_text("离线")
     await expect(seat.page.get_by_text("实时更新")).to_be_visible()
     seat.world.devices[2]["online"] = True
-    await seat.world.tell({"type": "DeviceOnline", "device_id": SILENT})
+    await seat.world.tell({"type": "device_online", "device_id": SILENT})
     await expect(shown).to_contain_text("在线")
 
 

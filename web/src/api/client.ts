@@ -1,10 +1,11 @@
 /** Calls of the API with the token of this browser tab. */
-import { ref } from 'vue'
-import type { Login } from './types.ts'
+import { computed, ref } from 'vue'
+import type { Login, Role } from './types.ts'
 
 const BASE = '/api/v1'
 const TOKEN = 'gb28181.token'
 const USER = 'gb28181.user'
+const ROLE = 'gb28181.role'
 
 export interface ErrorBody {
   code: string
@@ -31,19 +32,26 @@ export class ApiError extends Error {
 
 export const token = ref(sessionStorage.getItem(TOKEN) ?? '')
 export const username = ref(sessionStorage.getItem(USER) ?? '')
+const role = ref<Role>((sessionStorage.getItem(ROLE) as Role | null) ?? 'viewer')
+
+/** What to offer; what is allowed the server decides. */
+export const mayOperate = computed(() => role.value !== 'viewer')
+export const mayAdminister = computed(() => role.value === 'admin')
 
 export function forgetLogin(): void {
   sessionStorage.removeItem(TOKEN)
   sessionStorage.removeItem(USER)
+  sessionStorage.removeItem(ROLE)
   token.value = ''
-  username.value = ''
 }
 
 export async function login(name: string, password: string): Promise<void> {
   const answer = await request<Login>('POST', '/login', { username: name, password })
   sessionStorage.setItem(TOKEN, answer.token)
-  sessionStorage.setItem(USER, name)
-  username.value = name
+  sessionStorage.setItem(USER, answer.username)
+  sessionStorage.setItem(ROLE, answer.role)
+  username.value = answer.username
+  role.value = answer.role
   token.value = answer.token
 }
 

@@ -1,7 +1,7 @@
 /** Changes told by the server; while its WebSocket is down, a poll each 10 s stands in. */
 import { onBeforeUnmount, onMounted, ref, watch } from 'vue'
 import { delayAfter } from '../live/backoff.ts'
-import { token } from './client.ts'
+import { forgetLogin, token } from './client.ts'
 
 export interface ServerEvent {
   type?: string
@@ -14,6 +14,8 @@ type Listener = (event: ServerEvent) => void
 
 const POLL_MS = 10_000
 const SETTLE_MS = 1_000
+/** Close code of the server: this token is no login (any more). */
+const UNAUTHENTICATED = 4401
 
 /** Whether changes arrive by themselves; false: the pages poll. */
 export const isLive = ref(false)
@@ -39,10 +41,11 @@ function connect(): void {
     const event = eventOf(String(message.data))
     if (event) for (const listener of listeners) listener(event)
   }
-  opened.onclose = () => {
+  opened.onclose = (closed) => {
     if (socket !== opened) return
     socket = null
     isLive.value = false
+    if (closed.code === UNAUTHENTICATED) forgetLogin()
     if (token.value) retry = window.setTimeout(connect, delayAfter(++failures) * 1000)
   }
 }

@@ -29,21 +29,19 @@ export type RecordingState = 'recording' | 'starting' | 'failed' | 'off'
 export interface Recording {
   mode: 'always' | 'off'
   state: RecordingState
-  since?: string | null
-  message?: string
+  since: string | null
+  message: string
 }
 
-/** Figures of a running stream; which ones are there depends on how far it has come. */
+/** Figures of a stream. `waiting`: no picture yet; `silent`: none for 5 s. */
 export interface Stream {
-  transport?: string
-  source?: string
-  format?: string
-  bitrate_kbps?: number
-  packets?: number
-  lost?: number
-  viewers?: number
-  last_media_at?: string | null
-  note?: string
+  state: 'waiting' | 'running' | 'silent'
+  transport: string
+  source: string
+  bitrate_kbps: number
+  packets: number
+  lost: number
+  note: string
 }
 
 export interface Channel {
@@ -56,7 +54,7 @@ export interface Channel {
   parent_id: string
   playable: boolean
   recording: Recording
-  stream?: Stream | null
+  stream: Stream | null
 }
 
 /** How far opening a stream has come; the same words as the server's. */
@@ -74,23 +72,30 @@ export type Stage = (typeof STAGES)[number]
 
 export interface LiveSession {
   session_id: string
-  urls: { ws_flv: string; flv?: string; ts?: string }
+  urls: { ws_flv: string }
   stages: { stage: Stage; at: string }[]
 }
+
+export type Role = 'admin' | 'operator' | 'viewer'
 
 export interface Login {
   token: string
   expires_at: string
+  username: string
+  role: Role
 }
 
-/** What a camera must be told, and what the server is. */
+/** How the server does, and what a camera must be told. */
 export interface System {
   version: string
+  devices: { total: number; online: number }
+  channels: { total: number; online: number }
+  recording: { due: number; recording: number }
+  volumes: { path: string; total_bytes: number; free_bytes: number; suspect: boolean; error: string }[]
   sip: { server_id: string; domain: string; host: string; port: number; transports: string[] }
 }
 
 export interface Refusal {
-  at: string
   device_id: string
   source: string
   reason: string
@@ -100,5 +105,5 @@ export interface Job {
   state: 'running' | 'done' | 'partial' | 'failed'
   announced: number
   received: number
-  message?: string
+  message: string
 }

@@ -1,8 +1,6 @@
 /** Why a picture does not come, as the key of a sentence with its likely cause and remedy (i18n `reason.*`). */
 
 export interface Failure {
-  /** HTTP status; 0 where no request was answered. */
-  status: number
   code: string
   /** Last stage reached, "" unknown. */
   stage: string
@@ -42,27 +40,22 @@ const BY_SIP_STATUS: Record<number, string> = {
 
 const BY_CODE: Record<string, string> = {
   network: 'no_server',
-  offline: 'offline',
-  unreachable: 'offline',
+  device_offline: 'offline',
   not_found: 'gone',
-  denied: 'forbidden',
   forbidden: 'forbidden',
   unavailable: 'overloaded',
+  control_unavailable: 'overloaded',
+  storage: 'overloaded',
+  peer_timeout: 'no_answer',
+  peer_error: 'refused',
 }
 
 export function reasonOf(failure: Failure): string {
   const sip = sipStatusOf(failure.detail)
   if (sip >= 300) return BY_SIP_STATUS[sip] ?? (sip >= 500 && sip < 600 ? 'refused_error' : 'refused')
-  if (failure.detail['device'] === 'offline') return 'offline'
-  const staged = BY_STAGE[failure.stage]
-  // With no port free the request never left; that is our own shortage, not the camera's.
-  if (staged && !(failure.stage === 'reserved' && failure.code === 'unavailable')) return staged
-  const coded = BY_CODE[failure.code]
-  if (coded) return coded
-  if (failure.status === 403) return 'forbidden'
-  if (failure.status === 404) return 'gone'
-  if (failure.status === 502 || failure.status === 503) return 'overloaded'
-  return 'unknown'
+  // An offline device is never invited: nothing was tried, whatever the stage says.
+  if (failure.code === 'device_offline') return 'offline'
+  return BY_STAGE[failure.stage] ?? BY_CODE[failure.code] ?? 'unknown'
 }
 
 export function sipStatusOf(detail: Record<string, unknown>): number {
