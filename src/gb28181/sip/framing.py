@@ -65,6 +65,7 @@ class StreamFramer:
         self._buffer = bytearray()
         self._newlines = 0
         self._searched = 0  # in the buffer: nothing is found before it
+        self._starts_searched = 0  # the same for start lines in a body
         self._deadline: float | None = None
         # Of the message whose head is complete:
         self._head: bytes | None = None
@@ -149,7 +150,7 @@ class StreamFramer:
     def _begin(self, head: bytes) -> None:
         self._faults = () if head.endswith(b"\r") or b"\r\n" in head else (BARE_LF,)
         self._head = head.removesuffix(b"\r")
-        self._searched = self._depth = 0
+        self._searched = self._starts_searched = self._depth = 0
         self._tag = None
         said = _LENGTH.search(head)
         length = content_length(said[1].strip().decode("latin-1")) if said else None
@@ -181,19 +182,16 @@ class StreamFramer:
                 return length if length <= len(buffer) else None
             self._searched = root.start()
             self._tag = re.compile(rb"<(/?)" + re.escape(root[1]) + rb"(?=[\s/>])([^<>]{0,%d})>" % _TAG_WITHIN)
-        end = self._root_end(self._tag)
-        if end is not None:
-            return end
-        # Cut short by the peer: then the next message stands behind it, or silence.
+        # XML that the peer cut short has the next message behind it, or silence.
         start = self._next_start()
-        self._searched = max(self._searched, len(buffer) - _START_WITHIN)
-        if start is None and len(buffer) > self.max_message:
+        end = self._root_end(self._tag, len(buffer) if start is None else start)
+        if end is None and start is None and len(buffer) > self.max_message:
             self._break()
-        return start
+        return start if end is None else end
 
-    def _root_end(self, tag: re.Pattern[bytes]) -> int | None:
+    def _root_end(self, tag: re.Pattern[bytes], within: int) -> int | None:
         """End of the root element, where tags of its name balance."""
-        for match in tag.finditer(self._buffer, self._searched):
+        for match in tag.finditer(self._buffer, self._searched, within):
             self._searched = match.end()
             if match[1]:
                 self._depth -= 1
@@ -201,18 +199,20 @@ class StreamFramer:
                 self._depth += 1
             if self._depth <= 0:
                 return match.end()
+        self._searched = max(self._searched, within - 2 * _TAG_WITHIN)
         return None
 
     def _next_start(self) -> int | None:
         """Where the start line of another message stands in the body."""
         buffer = self._buffer
-        at = max(0, self._searched - _START_WITHIN)
+        at = self._starts_searched
         while (at := buffer.find(b"SIP/2.0", at)) >= 0:
             window = max(0, at - _START_WITHIN)
             found = _NEXT_START.search(buffer, window, at + 16)
             if found is not None:
                 return found.start()
             at += 7
+        self._starts_searched = max(0, len(buffer) - _START_WITHIN)
         return None
 
     def _take(self, end: int) -> Framed:
