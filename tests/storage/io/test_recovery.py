@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gb28181.storage.index import HEADER, KEY, Row, pack_rows
+from gb28181.storage.index import END, HEADER, KEY, Row, pack_rows
 from gb28181.storage.io.reader import open_segment, read_index, read_manifest, rebuild, verify
 from gb28181.storage.io.recovery import leftover, recover
 from gb28181.storage.io.writer import Closed
@@ -70,6 +70,16 @@ def test_a_gop_of_more_than_ten_seconds_is_not_given_up(disk):
     (row,) = recover(disk.volume, "ingest-0")
     assert closed(disk)[1] == b"".join(data[:579])
     assert row.key_frames == 2
+
+
+def test_a_segment_that_was_being_closed_is_kept_whole(disk):
+    camera = Camera(gop=5)
+    _, rows = camera.frames(13)
+    end = Row(len(camera.sent), T0 + 13 * FRAME_US, 0, END)
+    leave(disk, camera.sent, rows + pack_rows([end]), touched_us=T0 + 14 * FRAME_US)
+    (row,) = recover(disk.volume, "ingest-0")
+    assert closed(disk) == (row, camera.sent)
+    assert (row.end, row.key_frames) == (T0 + 13 * FRAME_US, 3)
 
 
 def test_losses_before_the_cut_are_counted(disk):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from gb28181.errors import MisuseError
-from gb28181.storage.index import END, parse_index
+from gb28181.storage.index import END, KEY, LOSS, Row, pack_rows, parse_index
 from gb28181.storage.io import posix
 from gb28181.storage.io.reader import open_segment, read_index, read_manifest, rebuild, verify
 from gb28181.storage.io.recovery import leftover
@@ -392,14 +392,16 @@ def test_a_failed_write_is_cut_back_to_the_last_whole_append(disk):
         writer = disk.writer()
         ticket = writer.open(DEVICE, CHANNEL, T0)
         for n in range(5):
-            writer.append(ticket, [bytes([n]) * 30_000])
+            writer.append(ticket, [bytes([n]) * 30_000], pack_rows([Row(n * 30_000, T0 + n, 0, KEY | LOSS, 2)]))
         until(writer, Failed)
-        writer.close(ticket, end_us=T0 + 1, end_cause="volume", lost=0, key_frames=0)
+        writer.close(ticket, end_us=T0 + 1_000_000, end_cause="volume", lost=10, key_frames=5)
         writer.stop(10)
 
     assert not killed_before_change(-1, disk.volume.root, work)
     (row,) = rebuild(disk.volume)
     assert open_segment(disk.volume, row.path).path.read_bytes() == b"".join(bytes([n]) * 30_000 for n in range(3))
+    assert (row.lost, row.key_frames, row.end_cause) == (6, 3, "volume")
+    assert T0 + 2 <= row.end < T0 + 1_000_000
     assert not list(verify(disk.volume))
 
 

@@ -148,6 +148,10 @@ def _decide(files: _Files, start_us: int) -> Row | None:
         return decided
     state = files.ps_part.stat()
     size = state.st_size
+    ended = _read_index(files.idx_part)
+    if ended.end is not None and ended.end.offset == size:  # killed while it was closed: all of it is there
+        _write_index(files.idx, ended.rows)
+        return ended.end
     index = parse_index(_bytes_of(files.idx) or _bytes_of(files.idx_part)).up_to(size + 1)
     with files.ps_part.open("rb") as file:
         fd = file.fileno()

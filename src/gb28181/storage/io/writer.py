@@ -1,18 +1,12 @@
 """The one thread that does every open, write, rename and unlink of a volume, so that a slow disk never stops the network.
 
 The caller's methods put commands into an unbounded queue whose bytes are bounded (`stall_bytes`) and never wait; the thread
-answers with events. Nothing is shared but counters with one writer each, and two queues.
-
-A segment's life on disk: marker, `.ps.part` (exclusively), `.idx.part`; bytes, then the rows that point to them; at the end
-`fsync` of both, `.idx` renamed, `.ps` renamed, `fsync` of the folder, manifest row, marker removed. So a `.ps` always has its
-whole index, and whatever a crash leaves behind has a marker, by which `recovery` finds it without a scan.
+answers with events. Nothing is shared but counters with one writer each, and two queues. What happens on disk is in
+`open_segment`; here is when, and what follows from an error.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import logging
 import os
 import queue
@@ -23,26 +17,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
 
 from gb28181.clock import Clock
 from gb28181.errors import Gb28181Error, Invalid, MisuseError
 from gb28181.messages import EndCause
-from gb28181.storage.index import END, HEADER, KEY, NO_PTS, Row, pack_rows, rows_of
 from gb28181.storage.io import posix
-from gb28181.storage.io.ledger import append_row, append_tombstones
+from gb28181.storage.io.ledger import append_tombstones
+from gb28181.storage.io.open_segment import OpenSegment, Place
 from gb28181.storage.io.recovery import adopt
-from gb28181.storage.io.volume import OPEN, Volume, claim
+from gb28181.storage.io.volume import Volume
+from gb28181.storage.io.watch import CallWatch
 from gb28181.storage.manifest import ManifestRow
 from gb28181.storage.segment import IDX, PART, PS, SegmentName
 
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_WRITEBACK_BYTES: Final = 8 << 20
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +77,26 @@ class Deleted:
 WriterEvent = Opened | Written | Closed | Failed | Deleted
 
 
-class _File:
-    """One open segment. The caller's thread reads `failed`; everything else belongs to the writer's."""
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One segment from `open` to `Closed`. The caller's thread reads `failed` and sets `accepted_at`; the rest is the writer's.
 
-    __slots__ = (
-        "cached_from", "channel_id", "device_id", "digest", "failed", "idx", "idx_size", "is_announced", "keys", "last_us",
-        "lost", "name", "ps", "size", "start_us", "ticket", "writeback_from",
-    )  # fmt: skip
+    Args:
+        segment: None before the writer came to it.
+        accepted_at, written_at: Monotonic time at which the last bytes, and the last bytes on file, were accepted.
+        is_announced: Stands in the event queue, for a `Written`.
+    """
 
-    def __init__(self, ticket: int, device_id: str, channel_id: str, start_us: int, *, hashing: bool) -> None:
-        self.ticket = ticket
-        self.device_id = device_id
-        self.channel_id = channel_id
-        self.start_us = start_us
-        self.name = SegmentName.of(device_id, channel_id, start_us)
-        self.ps = self.idx = -1
-        self.size = self.idx_size = 0
-        self.keys = self.lost = 0
-        self.last_us = start_us
-        self.digest = hashlib.sha256() if hashing else None
-        self.failed = False
-        self.is_announced = False  # stands in the event queue already
-        self.writeback_from = self.cached_from = 0
+    number: int
+    device_id: str
+    channel_id: str
+    start_us: int
+    segment: OpenSegment | None = None
+    failed: bool = False
+    accepted_at: float = 0.0
+    written_at: float = 0.0
+    size: int = 0
+    is_announced: bool = False
 
 
 class VolumeWriter:
@@ -150,21 +136,21 @@ class VolumeWriter:
         self._wake = wake
         # Caller's thread only.
         self._tickets = 0
-        self._mine: dict[int, _File] = {}
+        self._mine: dict[int, _Ticket] = {}
         self._accepted = 0
         self._ended = False
         # Both: each counter and each end of a queue has one writer.
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._events: deque[WriterEvent | _File] = deque()
+        self._events: deque[WriterEvent | _Ticket] = deque()
         self._released = 0
-        self._call_since: float | None = None
+        self._watch = CallWatch()
         # Writer's thread only.
         self._running = True
-        self._open: dict[int, _File] = {}
-        self._deletions: deque[_Deletion] = deque()
-        self._unclosed: dict[int, tuple[_File, EndCause]] = {}
+        self._place: Place | None = None
         self._root_fd = -1
-        self._device = 0
+        self._open: dict[int, _Ticket] = {}
+        self._deletions: deque[_Deletion] = deque()
+        self._unclosed: dict[int, tuple[Path, EndCause]] = {}
         self._is_dirty = False
         self._synced_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"writer {volume.root}", daemon=True)
@@ -179,7 +165,7 @@ class VolumeWriter:
     @property
     def suspect_since(self) -> float | None:
         """Monotonic start of the call that has now lasted longer than `suspect_s`, else None."""
-        since = self._call_since
+        since = self._watch.since
         return since if since is not None and time.monotonic() - since > self._suspect_s else None
 
     def start(self) -> None:
@@ -196,10 +182,10 @@ class VolumeWriter:
     def open(self, device_id: str, channel_id: str, start_us: int) -> int:
         """Begins a segment; returns its ticket at once. `Opened` or `Failed` follows."""
         self._tickets += 1
-        file = _File(self._tickets, device_id, channel_id, start_us, hashing=self._hashing)
-        self._mine[file.ticket] = file
-        self._send(partial(self._do_open, file))
-        return file.ticket
+        ticket = _Ticket(self._tickets, device_id, channel_id, start_us)
+        self._mine[ticket.number] = ticket
+        self._send(partial(self._do_open, ticket))
+        return ticket.number
 
     def append(self, ticket: int, data: Sequence[bytes], rows: bytes = b"") -> bool:
         """Takes bytes and index rows (`index.pack_rows`); False: the stall pool is full and nothing was taken.
@@ -207,21 +193,26 @@ class VolumeWriter:
         Neither sequence nor rows may change afterwards. An offset in a row lies before the end of `data`.
         Bytes for a ticket that failed are taken and dropped: its `Failed` is on the way or has been read.
         """
-        file = self._file(ticket)
-        if file.failed:
-            return True
+        mine = self._ticket(ticket)
         size = sum(map(len, data)) + len(rows)
-        if self._accepted - self._released + size > self._stall_bytes:
+        if not mine.failed and self._accepted - self._released + size > self._stall_bytes:
             return False
-        self._accepted += size
-        self._send(partial(self._do_append, file, data, rows, size))
+        mine.accepted_at = time.monotonic()
+        if not mine.failed:
+            self._accepted += size
+            self._send(partial(self._do_append, mine, data, rows, size, mine.accepted_at))
         return True
 
     def close(self, ticket: int, *, end_us: int, end_cause: EndCause, lost: int, key_frames: int) -> None:
-        """Ends a segment. `Closed` follows once it is on disk for good."""
-        file = self._file(ticket)
+        """Ends a segment; `Closed` follows once it is on disk for good.
+
+        Args:
+            end_us: Of the last bytes that were appended, UTC microseconds. Of a ticket that failed, end, losses and key
+                frames are those of the bytes that came to be written.
+        """
+        mine = self._ticket(ticket)
         del self._mine[ticket]
-        self._send(partial(self._do_close, file, end_us, end_cause, lost, key_frames))
+        self._send(partial(self._do_close, mine, end_us, end_cause, lost, key_frames))
 
     def delete(self, request_id: int, paths: Sequence[str]) -> None:
         """Removes closed segments, one between two other commands. `Deleted` follows."""
@@ -233,13 +224,13 @@ class VolumeWriter:
         events = self._events
         while events:
             event = events.popleft()
-            if isinstance(event, _File):
+            if isinstance(event, _Ticket):
                 event.is_announced = False  # before the size is read, so that a later write announces itself again
-                event = Written(event.ticket, event.size)
+                event = Written(event.number, event.size)
             out.append(event)
         return out
 
-    def _file(self, ticket: int) -> _File:
+    def _ticket(self, ticket: int) -> _Ticket:
         try:
             return self._mine[ticket]
         except KeyError:
@@ -253,7 +244,7 @@ class VolumeWriter:
     # --- writer's thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._guard(self._begin)
+        self._synced_at = time.monotonic()
         while self._running:
             try:
                 self._commands.get(timeout=self._patience())()
@@ -282,15 +273,7 @@ class VolumeWriter:
             return max(0.0, self._synced_at + self._sync_s - time.monotonic())
         return None
 
-    def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Every call that may wait for the disk goes through here, so that the caller can see it hang."""
-        self._call_since = time.monotonic()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            self._call_since = None
-
-    def _emit(self, event: WriterEvent | _File) -> None:
+    def _emit(self, event: WriterEvent | _Ticket) -> None:
         self._events.append(event)
         if self._wake is not None and len(self._events) == 1:
             self._wake()
@@ -302,10 +285,11 @@ class VolumeWriter:
         self.error = what
         return what
 
-    def _begin(self) -> None:
-        self._synced_at = time.monotonic()
-        self._root_fd = self._call(os.open, self.volume.root, os.O_RDONLY | os.O_DIRECTORY)
-        self._device = os.fstat(self._root_fd).st_dev
+    def _begin(self) -> Place:
+        if self._place is None:
+            self._root_fd = self._watch(os.open, self.volume.root, os.O_RDONLY | os.O_DIRECTORY)
+            self._place = Place(self.volume, self._writer_name, os.fstat(self._root_fd).st_dev, self._watch)
+        return self._place
 
     def _spare_work(self) -> None:
         now = time.monotonic()
@@ -313,187 +297,72 @@ class VolumeWriter:
             self._synced_at = now
             if self._is_dirty:
                 self._is_dirty = False
-                self._call(posix.sync_volume, self._root_fd, [file.ps for file in self._open.values() if file.ps >= 0])
+                files = [ticket.segment.ps_fd for ticket in self._open.values() if ticket.segment and ticket.segment.ps_fd >= 0]
+                self._watch(posix.sync_volume, self._root_fd, files)
                 self.error = ""
-            self._retry_unclosed()
+            for number in list(self._unclosed):
+                self._guard(partial(self._close_late, number))
         if self._deletions:
             self._delete_next()
 
-    # --- open --------------------------------------------------------------------------------------------------------
+    # --- segments ----------------------------------------------------------------------------------------------------
 
-    def _do_open(self, file: _File) -> None:
-        self._open[file.ticket] = file
+    def _do_open(self, ticket: _Ticket) -> None:
+        self._open[ticket.number] = ticket
         try:
-            if self._root_fd < 0:
-                self._begin()
-            self._create(file)
-            if self._preallocate_bytes:
-                self._call(posix.preallocate, file.ps, self._preallocate_bytes)
+            place = self._begin()
+            ticket.segment = OpenSegment(place, ticket.device_id, ticket.channel_id, ticket.start_us, hashing=self._hashing)
+            ticket.segment.create(reserve_bytes=self._preallocate_bytes)
         except OSError as error:
-            self._fail(file, error)
+            self._fail(ticket, error)
             return
-        self._emit(Opened(file.ticket, file.name.path))
+        self._emit(Opened(ticket.number, ticket.segment.name.path))
 
-    def _create(self, file: _File) -> None:
-        content = {"device_id": file.device_id, "channel_id": file.channel_id, "start": file.start_us}
-        for name in file.name.following():
-            try:
-                taken = not self._call(self._try_create, file, name, json.dumps(content).encode())
-            except FileNotFoundError:
-                self._call(self._make_folders, name)  # the first of a day, or an operator removed the folder
-                taken = not self._call(self._try_create, file, name, json.dumps(content).encode())
-            if not taken:
-                file.name = name
-                return
-        raise OSError(errno.EEXIST, f"every name of the second from {file.name.path} on is taken")
-
-    def _try_create(self, file: _File, name: SegmentName, content: bytes) -> bool:
-        """Whether the files of this name are ours now; closed files of the same name are never touched."""
-        if os.stat(self.volume.root).st_dev != self._device:
-            raise OSError(errno.ENODEV, "another file system is mounted here now; mount the volume and restart")
-        marker = self._marker(name)
-        path = self.volume.root / name.path
+    def _do_append(self, ticket: _Ticket, data: Sequence[bytes], rows: bytes, size: int, accepted_at: float) -> None:
         try:
-            marker_fd = os.open(marker, _FLAGS, 0o644)
-        except FileExistsError:
-            return False
-        try:
-            os.write(marker_fd, content)
-            file.ps = os.open(f"{path}{PS}{PART}", _FLAGS, 0o644)
+            if not ticket.failed and ticket.segment is not None:
+                written = ticket.segment.write(data, rows)
+                ticket.written_at = accepted_at
+                self._is_dirty = True
+                ticket.size = ticket.segment.size
+                if written and not ticket.is_announced:
+                    ticket.is_announced = True
+                    self._emit(ticket)
         except OSError as error:
-            os.unlink(marker)
-            if error.errno == errno.EEXIST:
-                return False
-            raise
-        finally:
-            os.close(marker_fd)
-        # Looked for after the .part is ours: another process' segment of this name is either renamed by now or in our way.
-        if os.path.exists(f"{path}{PS}"):
-            os.close(file.ps)
-            file.ps = -1
-            os.unlink(f"{path}{PS}{PART}")
-            os.unlink(marker)
-            return False
-        # A whole .idx without its .ps would be taken for ours after a crash.
-        _unlink_if_there(Path(f"{path}{IDX}"))
-        file.idx = os.open(f"{path}{IDX}{PART}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-        posix.write_all(file.idx, [HEADER])
-        file.idx_size = len(HEADER)
-        return True
-
-    def _make_folders(self, name: SegmentName) -> None:
-        root = self.volume.root
-        root.mkdir(parents=True, exist_ok=True)
-        if os.stat(root).st_dev == self._device:
-            claim(self.volume)
-            self._marker(name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name.folder).mkdir(parents=True, exist_ok=True)
-
-    def _marker(self, name: SegmentName) -> Path:
-        return self.volume.root / OPEN / self._writer_name / name.marker
-
-    # --- append ------------------------------------------------------------------------------------------------------
-
-    def _do_append(self, file: _File, data: Sequence[bytes], rows: bytes, size: int) -> None:
-        try:
-            if not file.failed:
-                self._write(file, data, rows)
-        except OSError as error:
-            self._fail(file, error)
+            self._fail(ticket, error)
         finally:
             self._released += size
 
-    def _write(self, file: _File, data: Sequence[bytes], rows: bytes) -> None:
-        # One buffer: each call below gives the GIL up and must wait to get it back from the receiving thread.
-        buffer = data[0] if len(data) == 1 else b"".join(data)
-        if buffer:
-            self._call(posix.write_all, file.ps, [buffer])
-            self._is_dirty = True
-            file.size += len(buffer)
-            if file.digest is not None:
-                file.digest.update(buffer)
-        if rows:
-            self._call(posix.write_all, file.idx, [rows])
-            file.idx_size += len(rows)
-            for row in rows_of(rows):
-                file.keys += bool(row.flags & KEY)
-                file.lost += row.lost
-                file.last_us = max(file.last_us, row.utc_us)
-        if file.size - file.writeback_from >= _WRITEBACK_BYTES:
-            self._call(posix.start_writeback, file.ps, file.writeback_from, file.size - file.writeback_from)
-            # What was started a window ago is on disk by now, or stays in the cache: nobody waits for it.
-            self._call(posix.drop_cache, file.ps, file.cached_from, file.writeback_from - file.cached_from)
-            file.cached_from, file.writeback_from = file.writeback_from, file.size
-        if buffer and not file.is_announced:
-            file.is_announced = True
-            self._emit(file)
-
-    def _fail(self, file: _File, error: OSError) -> None:
-        file.failed = True
-        self._emit(Failed(file.ticket, self._say(error)))
-
-    # --- close -------------------------------------------------------------------------------------------------------
-
-    def _do_close(self, file: _File, end_us: int, end_cause: EndCause, lost: int, key_frames: int) -> None:
-        self._open.pop(file.ticket, None)
-        if file.ps < 0:  # its files could never be made
-            self._emit(Closed(file.ticket, None))
+    def _do_close(self, ticket: _Ticket, end_us: int, end_cause: EndCause, lost: int, key_frames: int) -> None:
+        self._open.pop(ticket.number, None)
+        segment = ticket.segment
+        if segment is None or segment.ps_fd < 0:  # its files could never be made
+            self._emit(Closed(ticket.number, None))
             return
+        if ticket.failed:
+            # The caller counts what it handed over; only what is on file was recorded.
+            end_us = max(end_us - int((ticket.accepted_at - ticket.written_at) * 1_000_000), segment.last_us)
+            lost, key_frames = segment.lost, segment.keys
+        is_torn = ticket.failed or self._preallocate_bytes > 0
         try:
-            row = self._close(file, end_us, end_cause, lost, key_frames)
+            row = segment.finish(end_us=end_us, end_cause=end_cause, lost=lost, key_frames=key_frames, is_torn=is_torn)
         except OSError as error:
-            self._fail(file, error)
-            self._unclosed[file.ticket] = (file, end_cause)
+            self._fail(ticket, error)
+            self._unclosed[ticket.number] = (segment.marker, end_cause)
         else:
-            self._emit(Closed(file.ticket, row))
-        finally:
-            for fd in (file.ps, file.idx):
-                if fd >= 0:
-                    os.close(fd)
+            self._emit(Closed(ticket.number, row))
+        segment.release()
 
-    def _close(self, file: _File, end_us: int, end_cause: EndCause, lost: int, key_frames: int) -> ManifestRow | None:
-        path = f"{self.volume.root}/{file.name.path}"
-        if file.size == 0:
-            for name in (f"{path}{PS}{PART}", f"{path}{IDX}{PART}"):
-                self._call(_unlink_if_there, Path(name))
-            self._call(_unlink_if_there, self._marker(file.name))
-            return None
-        if file.failed or self._preallocate_bytes:
-            # Cuts a write that came through in part, and gives back what was reserved and not needed.
-            self._call(os.ftruncate, file.ps, file.size)
-            self._call(os.ftruncate, file.idx, file.idx_size)
-        end = Row(file.size, max(end_us, file.start_us), NO_PTS, END)
-        self._call(posix.write_all, file.idx, [pack_rows([end])])
-        self._call(os.fsync, file.ps)
-        self._call(os.fsync, file.idx)
-        self._call(os.rename, f"{path}{IDX}{PART}", f"{path}{IDX}")
-        self._call(os.rename, f"{path}{PS}{PART}", f"{path}{PS}")
-        self._call(posix.sync_folder, self.volume.root / file.name.folder)
-        row = self._call(
-            append_row,
-            self.volume,
-            ManifestRow(
-                device_id=file.device_id,
-                channel_id=file.channel_id,
-                path=file.name.path,
-                start=file.start_us,
-                end=end.utc_us,
-                bytes=file.size,
-                end_cause=end_cause,
-                sha256=file.digest.hexdigest() if file.digest is not None else "",
-                lost=lost,
-                key_frames=key_frames,
-            ),
-        )
-        self._call(_unlink_if_there, self._marker(file.name))
-        return row
+    def _fail(self, ticket: _Ticket, error: OSError) -> None:
+        ticket.failed = True
+        self._emit(Failed(ticket.number, self._say(error)))
 
-    def _retry_unclosed(self) -> None:
+    def _close_late(self, number: int) -> None:
         """Closes from disk what could not be closed before: the disk was full, and deletions have made room."""
-        for ticket, (file, end_cause) in list(self._unclosed.items()):
-            row = self._call(adopt, self.volume, self._marker(file.name), end_cause=end_cause, hashing=self._hashing)
-            del self._unclosed[ticket]
-            self._emit(Closed(ticket, row))
+        marker, end_cause = self._unclosed[number]
+        row = self._watch(adopt, self.volume, marker, end_cause=end_cause, hashing=self._hashing)
+        del self._unclosed[number]
+        self._emit(Closed(number, row))
 
     # --- delete ------------------------------------------------------------------------------------------------------
 
@@ -507,7 +376,7 @@ class VolumeWriter:
             path = deletion.paths.popleft()
             try:
                 name = SegmentName.parse(path)
-                self._call(_delete, self.volume, name)
+                self._watch(_delete, self.volume, name)
                 deletion.gone.setdefault(name.folder, []).append(name.path)
             except (Gb28181Error, OSError) as error:
                 logger.warning("segment not deleted", extra={"path": path, "error": str(error)})
@@ -516,7 +385,7 @@ class VolumeWriter:
         if deletion.gone:
             _, gone = deletion.gone.popitem()
             try:
-                self._call(append_tombstones, self.volume, gone, Clock().utc_us())
+                self._watch(append_tombstones, self.volume, gone, Clock().utc_us())
             except OSError as error:
                 self._say(error)
                 deletion.failed += gone
@@ -528,8 +397,9 @@ class VolumeWriter:
 
     def _finish(self) -> None:
         self._running = False
-        for file in list(self._open.values()):
-            self._do_close(file, file.last_us, "stopped", file.lost, file.keys)
+        for ticket in list(self._open.values()):
+            if (segment := ticket.segment) is not None:
+                self._do_close(ticket, segment.last_us, "stopped", segment.lost, segment.keys)
         for deletion in self._deletions:
             gone = [path for paths in deletion.gone.values() for path in paths]
             self._emit(Deleted(deletion.request_id, (*deletion.failed, *deletion.paths, *gone)))
@@ -550,9 +420,5 @@ def _delete(volume: Volume, name: SegmentName) -> None:
     path = volume.root / name.path
     if os.path.exists(f"{path}{PS}{PART}"):
         raise Invalid("it is being written")
-    _unlink_if_there(Path(f"{path}{PS}"))
-    _unlink_if_there(Path(f"{path}{IDX}"))
-
-
-def _unlink_if_there(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    for suffix in (PS, IDX):  # the index last: without its stream it says nothing
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
