@@ -388,10 +388,8 @@ def _encode_one(slot: Slot, value: Any, escape: Callable[[str], str]) -> Iterato
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
     # double is decimal text: never an exponent
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
 def elements_of(value: object) -> dict[str, str | int | float]:
