@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from database_samples import AT, CAMERA, DEVICE, channel, device
 
 from gb28181.database import Database, sqlite_url
 from gb28181.device.model import Device
 from gb28181.errors import StorageError
+from tests.database.database_samples import AT, CAMERA, DEVICE, channel, device
 
 
 async def test_device_comes_back_as_it_was_saved(database: Database):

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from database_samples import device, segment
 
 from gb28181.database import Database, sqlite_url, tables
 from gb28181.errors import Invalid, StorageError
+from tests.database.database_samples import device, segment
 
 
 async def test_migrations_make_exactly_the_tables(url):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from database_samples import KEY, segment
 
 from gb28181.database import Database, tables
 from gb28181.database.segments import between, oldest
+from tests.database.database_samples import KEY, segment
 
 CHANNELS = 300
 PER_CHANNEL = 1000

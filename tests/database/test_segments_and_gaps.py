@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from database_samples import CAMERA, DEVICE, KEY, segment
-
 from gb28181.catalog.model import ChannelKey
 from gb28181.database import Database
 from gb28181.ids import DeviceId
 from gb28181.recording.model import Gap
+from tests.database.database_samples import CAMERA, DEVICE, KEY, segment
 
 OTHER = ChannelKey(DEVICE, DeviceId("34020000001310000002"))
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from database_samples import AT, stream
-
 from gb28181.accounts.model import User
 from gb28181.database import Database, sqlite_url
+from tests.database.database_samples import AT, stream
 
 
 async def test_stream_comes_back_with_its_whole_dialog(database: Database):

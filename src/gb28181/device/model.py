@@ -136,3 +136,4 @@ class RegistrationRefused:
     device_id: DeviceId
     source: str
     reason: str
+    at: datetime | None = None

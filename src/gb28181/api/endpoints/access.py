@@ -81,6 +81,7 @@ class SystemView(Model):
 
 
 class RefusalView(Model):
+    at: Shown | None
     device_id: str
     source: str
     reason: str
@@ -145,7 +146,7 @@ async def refusals(call: Call[None, None]) -> RefusalList:
     """Lists registrations that were refused lately, newest first, with what to check."""
     found = call.services.devices.refusals()
     return RefusalList(
-        items=[RefusalView(device_id=entry.device_id, source=entry.source, reason=entry.reason) for entry in found]
+        items=[RefusalView(at=entry.at, device_id=entry.device_id, source=entry.source, reason=entry.reason) for entry in found]
     )
 
 

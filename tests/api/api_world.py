@@ -1,0 +1,277 @@
+"""Small fakes of the services that the API calls, with a real AccountService, bus and clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+from argon2 import PasswordHasher
+
+from gb28181.accounts.model import Role, User
+from gb28181.accounts.service import AccountService
+from gb28181.api.services import Health, Part, Services, SipAccess
+from gb28181.bus import Bus
+from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
+from gb28181.clock import Clock
+from gb28181.device.model import Address, Device, Registration, RegistrationRefused, Route
+from gb28181.errors import Conflict, Gb28181Error, NotFound
+from gb28181.ids import DeviceId
+from gb28181.messages import StreamState, VolumeState
+from gb28181.recording.model import Gap, Segment
+from gb28181.recording.service import RecordingPage, RecordingStatus
+from gb28181.session.model import Session, Stage, StageTime
+
+NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
+D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
+C1, C2 = DeviceId("34020000001310000001"), DeviceId("34020000001310000002")
+K1 = ChannelKey(D1, C1)
+US = 1_000_000
+
+
+class SetClock(Clock):
+    def utc(self) -> datetime:
+        return NOW
+
+    def utc_us(self) -> int:
+        return int(NOW.timestamp()) * US
+
+
+class Users:
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+        self.audit: list[tuple[str, str, str]] = []
+
+    async def load_user(self, username: str) -> User | None:
+        return self.users.get(username)
+
+    async def save_user(self, user: User) -> None:
+        self.users[user.username] = user
+
+    async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
+        self.audit.append((user, action, target))
+
+
+class FakeDevices:
+    def __init__(self) -> None:
+        route = Route("udp", Address("192.168.1.64", 5060), Address("192.168.1.1", 5060))
+        registered = Registration(route, "sip:x", "call", NOW, NOW)
+        self.known = {
+            D1: Device(D1, name="东门摄像机", registration=registered, last_seen_at=NOW, faults={"odd": 2}),
+            D2: Device(D2, name="West gate"),
+        }
+        self.passwords: dict[str, str] = {}
+
+    def devices(self) -> list[Device]:
+        return list(self.known.values())
+
+    def get(self, device_id: str) -> Device:
+        if device_id not in self.known:
+            raise NotFound(f"no device {device_id}")
+        return self.known[DeviceId(device_id)]
+
+    def is_online(self, device_id: str) -> bool:
+        return device_id in self.known and self.known[DeviceId(device_id)].registration is not None
+
+    def refusals(self) -> list[RegistrationRefused]:
+        return [RegistrationRefused(D2, "1.2.3.4:5060", "wrong password", NOW)]
+
+    async def provision(self, device_id: str, *, name: str = "", password: str = "") -> Device:
+        if device_id in self.known:
+            raise Conflict(f"device {device_id} exists already")
+        self.passwords[device_id] = password
+        self.known[DeviceId(device_id)] = Device(DeviceId(device_id), name=name)
+        return self.get(device_id)
+
+    async def update(self, device_id: str, *, name: str | None = None, password: str | None = None) -> Device:
+        device = self.get(device_id)
+        self.known[device.device_id] = device.with_changes(name=device.name if name is None else name)
+        if password is not None:
+            self.passwords[device_id] = password
+        return self.get(device_id)
+
+    async def remove(self, device_id: str) -> None:
+        del self.known[self.get(device_id).device_id]
+
+
+class FakeCatalog:
+    def __init__(self, devices: FakeDevices) -> None:
+        self._devices = devices
+        self.rows = [
+            Channel(ChannelKey(D1, C2), name="停车场", status_on=False),
+            Channel(ChannelKey(D1, C1), name="大门", alias="东大门"),
+            Channel(ChannelKey(D2, C1), name="Hall"),
+        ]
+        self.jobs = {"j1": Job("j1", "catalog", D1, "running", 3, 16, "", NOW)}
+        self.refused: Gb28181Error | None = None
+
+    def channels(self, device_id: str) -> list[Channel]:
+        self._devices.get(device_id)
+        return [row for row in self.rows if row.key.device_id == device_id]
+
+    def all_channels(self) -> list[Channel]:
+        return self.rows
+
+    def channel(self, key: ChannelKey) -> Channel:
+        for row in self.rows:
+            if row.key == key:
+                return row
+        raise NotFound(f"no channel {key}")
+
+    def is_online(self, key: ChannelKey) -> bool:
+        return self.channel(key).status_on and self._devices.is_online(key.device_id)
+
+    def refresh(self, device_id: str) -> Job:
+        if self.refused:
+            raise self.refused
+        self._devices.get(device_id)
+        return self.jobs["j1"]
+
+    def job(self, job_id: str) -> Job:
+        if job_id not in self.jobs:
+            raise NotFound(f"no job {job_id}")
+        return self.jobs[job_id]
+
+    def tree(self, parent: str) -> list[TreeNode]:
+        if parent:
+            return [TreeNode(f"{parent}/{C1}", "channel", "大门", D1, C1, True, False, True)]
+        return [TreeNode(d, "device", f"n{d}", d, "", True, True) for d in (D2, D1)]
+
+
+class FakeSessions:
+    def __init__(self) -> None:
+        self.open: dict[str, Session] = {}
+        self.wishes: list[str | None] = []
+        self.failure: BaseException | None = None
+        self.states: dict[ChannelKey, StreamState] = {}
+
+    async def open_live(self, key: ChannelKey, *, user: str, transport: str | None = None) -> Session:
+        self.wishes.append(transport)
+        if self.failure:
+            raise self.failure
+        stages = tuple(StageTime(stage, NOW) for stage in (Stage.RESERVED, Stage.FIRST_KEY_FRAME))
+        session = Session(f"s{len(self.open) + 1}", key, user, NOW, stages, "udp")
+        self.open[session.session_id] = session
+        return session
+
+    def sessions(self) -> list[Session]:
+        return list(self.open.values())
+
+    def session(self, session_id: str) -> Session:
+        if session_id not in self.open:
+            raise NotFound(f"no session {session_id}")
+        return self.open[session_id]
+
+    async def close(self, session_id: str) -> None:
+        del self.open[session_id]
+
+    def stream_state(self, key: ChannelKey) -> StreamState | None:
+        return self.states.get(key)
+
+
+class FakeRecordings:
+    def __init__(self, catalog: FakeCatalog) -> None:
+        self._catalog = catalog
+        self.modes: dict[ChannelKey, tuple[str, str | None, float | None]] = {}
+        self.segments = [
+            Segment(
+                K1,
+                start * US,
+                (start + 300) * US,
+                1000,
+                "ab",
+                "cd",
+                "/v1",
+                f"{D1}/{C1}/19700101/{start}",
+                "rotated",
+                segment_id=n,
+            )
+            for n, start in enumerate(range(0, 1500, 300), 1)
+        ]
+        self.asked: list[tuple[int, int]] = []
+
+    async def set_mode(
+        self, key: ChannelKey, mode: str, *, transport: str | None = None, retention_hours: float | None = None
+    ) -> None:
+        self._catalog.channel(key)
+        self.modes[key] = (mode, transport, retention_hours)
+
+    def status(self, key: ChannelKey) -> RecordingStatus:
+        self._catalog.channel(key)
+        mode = self.modes.get(key, ("off", None, None))[0]
+        if mode == "always":
+            return RecordingStatus("always", "failed", NOW, "the device does not answer", 360)
+        return RecordingStatus("off", "off", None, "", 360)
+
+    def counts(self) -> dict[str, int]:
+        return {"due": 2, "recording": 1}
+
+    async def recordings(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None
+    ) -> RecordingPage:
+        self.asked.append((start, end))
+        rows = [row for row in self.segments if after is None or (row.start, row.segment_id) > after]
+        page = rows[:limit]
+        following = (page[-1].start, page[-1].segment_id) if len(rows) > limit else None
+        return RecordingPage(page, [Gap(key, 1500 * US, 1600 * US, "no_media"), Gap(key, 1700 * US, 0, "x")], 0.5, following)
+
+
+@dataclass
+class World:
+    """The services of one test and the client that calls the API."""
+
+    users: Users = field(default_factory=Users)
+    devices: FakeDevices = field(default_factory=FakeDevices)
+    sessions: FakeSessions = field(default_factory=FakeSessions)
+    bus: Bus = field(default_factory=Bus)
+    clock: SetClock = field(default_factory=SetClock)
+    link_key: bytes = b"l" * 32
+    health: Health = field(
+        default_factory=lambda: Health("degraded", [Part("control", "running", 7), Part("edge", "failed")], "0")
+    )
+    client: TestClient[Any, Any] = field(init=False)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.catalog = FakeCatalog(self.devices)
+        self.recordings = FakeRecordings(self.catalog)
+        self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        self.accounts = AccountService(
+            self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
+        )
+
+    def services(self) -> Services:
+        return Services(
+            devices=self.devices,
+            catalog=self.catalog,
+            sessions=self.sessions,
+            recordings=self.recordings,
+            accounts=self.accounts,
+            bus=self.bus,
+            clock=self.clock,
+            link_key=self.link_key,
+            link_ttl_s=600,
+            volumes=["/v0", "/v1"],
+            volume_states=lambda: [VolumeState("/v1", 100, 40, 5), VolumeState("/gone", 1, 1)],
+            sip=lambda: SipAccess("34020000002000000001", "3402000000", "192.168.1.1", 5060),
+            health=lambda: self.health,
+            metrics=lambda: b"gb28181_up 1\n",
+        )
+
+    async def log_in(self) -> None:
+        for role in ("admin", "operator", "viewer"):
+            await self.add_user(role, role)
+
+    async def add_user(self, name: str, role: Role) -> None:
+        self.users.users[name] = User(name, self.hasher.hash("pass word"), role)
+        self.tokens[name] = (await self.accounts.login(name, "pass word", source=name)).token
+
+    async def call(self, method: str, path: str, *, user: str = "admin", status: int = 200, **more: Any) -> Any:
+        """The JSON of an answer that has this status."""
+        headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        async with self.client.request(method, f"/api/v1{path}", headers=headers | more.pop("headers", {}), **more) as answer:
+            text = await answer.text()
+            assert answer.status == status, f"{answer.status}: {text}"
+            return await answer.json() if text else None

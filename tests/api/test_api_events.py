@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType
+
+from gb28181.api import events as events_module
+from gb28181.catalog.model import ChannelsChanged
+from gb28181.device.model import DeviceOffline, DeviceOnline, RegistrationRefused
+from gb28181.ids import DeviceId
+from gb28181.recording.model import SegmentStored
+from gb28181.session.model import StreamUp
+from tests.api.api_world import D1, K1, World
+
+EVENTS = "/api/v1/events"
+
+
+async def opened(world: World, user: str = "admin") -> Any:
+    socket = await world.client.ws_connect(EVENTS)
+    await socket.send_json({"token": world.tokens[user]})
+    assert (await socket.receive_json())["type"] == "ready"
+    return socket
+
+
+async def test_token_comes_in_the_first_message_or_the_header(world: World):
+    await (await opened(world)).close()
+    socket = await world.client.ws_connect(EVENTS, headers={"Authorization": f"Bearer {world.tokens['viewer']}"})
+    assert (await socket.receive_json())["type"] == "ready"
+    await socket.close()
+
+
+async def test_events_arrive_in_order_with_their_fields(world: World):
+    socket = await opened(world)
+    world.bus.publish(DeviceOffline(D1, "keepalive_timeout"))
+    world.bus.publish(StreamUp(K1, "s1"))
+    world.bus.publish(SegmentStored(K1, 0, 300_000_000, 5))
+    at = "2026-03-01T08:00:00.000Z"
+    assert await socket.receive_json() == {"type": "device_offline", "at": at, "device_id": D1, "cause": "keepalive_timeout"}
+    assert await socket.receive_json() == {
+        "type": "stream_up", "at": at, "device_id": K1.device_id, "channel_id": K1.channel_id, "stream_id": "s1",
+    }  # fmt: skip
+    assert (await socket.receive_json())["end"] == "1970-01-01T00:05:00.000Z"
+    await socket.close()
+
+
+async def test_what_is_not_for_the_outside_or_the_role_is_not_sent(world: World):
+    viewer, operator = await opened(world, "viewer"), await opened(world, "operator")
+    world.bus.publish(object())
+    world.bus.publish(RegistrationRefused(D1, "1.2.3.4:5060", "wrong password"))
+    world.bus.publish(DeviceOnline(D1))
+    assert (await viewer.receive_json())["type"] == "device_online"
+    assert (await operator.receive_json())["type"] == "registration_refused"
+    await viewer.close()
+    await operator.close()
+
+
+async def test_long_lists_are_cut_and_say_so(world: World):
+    socket = await opened(world)
+    world.bus.publish(ChannelsChanged(D1, added=tuple(DeviceId(str(n)) for n in range(2000))))
+    event = await socket.receive_json()
+    assert len(event["added"]) == 500
+    assert event["truncated"] is True
+    await socket.close()
+
+
+@pytest.mark.parametrize("first", ["", "x", "{}", "[]", '{"token": 5}', '{"token": "forged"}', "[" * 5000])
+async def test_wrong_first_message_ends_the_connection(world: World, first: str):
+    socket = await world.client.ws_connect(EVENTS)
+    await socket.send_str(first)
+    message = await socket.receive()
+    assert message.type is WSMsgType.CLOSE
+    assert message.data == 4401
+
+
+async def test_silence_instead_of_a_token_ends_the_connection(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_FIRST_MESSAGE_S", 0.01)
+    socket = await world.client.ws_connect(EVENTS)
+    assert (await socket.receive()).type is WSMsgType.CLOSE
+
+
+async def test_login_that_ends_closes_the_connection(world: World, monkeypatch: pytest.MonkeyPatch):
+    socket = await opened(world)
+    await socket.close()
+    monkeypatch.setattr(events_module, "_CHECK_S", 0.01)
+    monkeypatch.setattr("gb28181.accounts.service._USER_CACHE_S", -1.0)
+    socket = await opened(world)
+    del world.users.users["admin"]
+    message = await socket.receive()
+    assert message.data == 4401
+
+
+async def test_readers_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_LISTENERS", 1)
+    first = await opened(world)
+    second = await world.client.ws_connect(EVENTS)
+    assert (await second.receive()).data == 1013
+    await first.close()
+    await until(lambda: not world.bus._listeners)
+    await (await opened(world)).close()
+
+
+async def test_reader_that_leaves_is_forgotten(world: World):
+    socket = await opened(world)
+    assert len(world.bus._listeners) == 1
+    await socket.close()
+    await until(lambda: not world.bus._listeners)
+
+
+async def test_plain_request_is_refused(world: World):
+    async with world.client.get(EVENTS) as response:
+        assert response.status == 400
+
+
+async def test_wrong_scheme_is_refused(world: World):
+    socket = await world.client.ws_connect(EVENTS, headers={"Authorization": "Basic abc"})
+    assert (await socket.receive()).data == 4401
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
