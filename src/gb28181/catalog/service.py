@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Final, Literal, Protocol
 
 from gb28181.bus import Bus
@@ -116,14 +115,12 @@ class CatalogService:
         self._start(self._run_timer())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         group, self._group = self._group, None
         for task in self._tasks:
             task.cancel()
         if group is not None:
-            await group.__aexit__(kind, error, traceback)
+            await group.__aexit__(None, None, None)
 
     # --- what others ask -------------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Literal
 
 from gb28181.bus import Bus
@@ -137,14 +136,12 @@ class DeviceService:
             self._start(self._run_info_worker())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         group, self._group = self._group, None
         for task in self._tasks:
             task.cancel()
         if group is not None:
-            await group.__aexit__(kind, error, traceback)
+            await group.__aexit__(None, None, None)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
