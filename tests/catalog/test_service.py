@@ -159,12 +159,12 @@ async def test_a_partial_answer_removes_nothing_and_is_asked_again() -> None:
     async with world.catalog:
         await listed(world, 1, 2, 3)
         await world.asked_again()
-        for asked in (2, 3, 4, 5):
+        for asked, pause in ((2, 20), (3, 65), (4, 305), (5, 3600)):
             assert len(world.devices.asked) == asked
             world.answer(item(1), announced=3)
             await world.pass_time(31)
             assert world.finished[-1] == CatalogFinished(DEVICE, 3, 1, complete=False)
-            await world.pass_time(305)
+            await world.pass_time(pause)
         assert len(world.devices.asked) == 5, "not for ever"
         assert len(world.shown()) == 3
 
