@@ -23,7 +23,7 @@ from gb28181.sim.source import PsFile
 from gb28181.sim.statistics import Recorder
 from gb28181.sim.studio import Studio
 
-PASSWORD_VARIABLE: Final = "GB28181_SIM_PASSWORD"
+PASSWORD_VARIABLE: Final = "GB28181_SIM_PASSWORD"  # noqa: S105 - the name of a variable
 _PROGRESS_S: Final = 5.0
 #: Devices are switched on one after the other, as nobody switches on a town at once.
 _START_PAUSE_S: Final = 0.01
