@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 
 from gb28181.accounts.model import User
@@ -52,3 +53,15 @@ async def test_audit_is_kept(database: Database):
     async with database._engines.reading() as connection:
         rows = (await connection.exec_driver_sql("SELECT username, action, target FROM audit")).all()
     assert [tuple(row) for row in rows] == [("admin", "login", "设备")]
+
+
+async def test_cancelled_call_leaves_the_database_usable(database: Database):
+    """A caller of the API may hang up at any step of a write."""
+    for steps in range(40):
+        call = asyncio.ensure_future(database.save_stream(stream(f"c{steps}")))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+    await database.save_stream(stream("last"))
+    assert "last" in {found.stream_id for found in await database.load_streams()}

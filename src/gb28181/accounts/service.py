@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Final
 
 from argon2 import PasswordHasher, Type
@@ -89,6 +88,7 @@ class AccountService:
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
         self._waiting = 0
         self._known: dict[str, tuple[float, User]] = {}
+        self._nobody: User | None = None
 
     async def ensure_admin(self, configured_password: str) -> str | None:
         """Makes the first administrator, or gives it the configured password.
@@ -96,6 +96,7 @@ class AccountService:
         Returns:
             A password that was made now, to be printed once; None when there is nothing to tell.
         """
+        await self._stand_in()
         user = await self._store.load_user(ADMIN)
         if user is None:
             password = configured_password or new_password()
@@ -122,7 +123,7 @@ class AccountService:
         self._throttle.attempt(username, source, time.monotonic())
         user = await self._store.load_user(username)
         # An unknown user costs the same hash: the time of an answer does not tell which names exist.
-        right = await self._matches(user or self._nobody, password)
+        right = await self._matches(user or await self._stand_in(), password)
         if user is None or not right or user.disabled:
             logger.warning("login refused", extra={"user": username[:64], "source": source})
             raise Denied("wrong user name or password")
@@ -188,10 +189,11 @@ class AccountService:
     def _fingerprint(self, user: User) -> str:
         return hmac.new(self._key, user.password_hash.encode(), hashlib.sha256).hexdigest()[:16]
 
-    @cached_property
-    def _nobody(self) -> User:
-        """Carries a hash of the present cost that no password has."""
-        return User("", self._hasher.hash(secrets.token_hex()), "viewer", disabled=True)
+    async def _stand_in(self) -> User:
+        """Carries a hash of the present cost that no password has; made at the start, before anybody can measure it."""
+        if self._nobody is None:
+            self._nobody = User("", await self._hash(secrets.token_hex()), "viewer", disabled=True)
+        return self._nobody
 
     async def _hash(self, password: str) -> str:
         async with self._hashing:

@@ -70,7 +70,7 @@ def add_process(metrics: Metrics, lag: LoopLag) -> None:
     """Figures of the process that answers."""
     metrics.gauge("loop_lag_seconds", "Delay of the event loop at the last measurement", lambda: lag.last_s)
     metrics.gauge("loop_lag_max_seconds", "Worst delay of the event loop since the last scrape", lag.take_max)
-    metrics.counter("loop_lag_seconds_sum", "Sum of all delays of the event loop", lambda: lag.total_s)
+    metrics.counter("loop_late_seconds", "Sum of all delays of the event loop", lambda: lag.total_s)
     metrics.gauge("resident_memory_bytes", "Memory of control in RAM", resident_bytes)
 
 
