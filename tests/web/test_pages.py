@@ -172,6 +172,21 @@ async def test_a_wrong_password_is_said_and_an_expired_token_leads_back_to_the_l
     await expect(seat.page.get_by_test_id("login")).to_be_visible()
 
 
+async def test_a_viewer_is_offered_only_what_a_viewer_may_do(seat: Seat):
+    seat.world.role = "viewer"
+    await seat.login(f"/devices/{CAMERA}")
+    await expect(seat.page.get_by_test_id(f"channel-{_channel(1)}").get_by_role("link")).to_have_text("观看")
+    for offer in ("record", "add-device", "refresh-catalog"):
+        await expect(seat.page.get_by_test_id(offer)).to_have_count(0)
+
+
+async def test_the_state_of_the_platform_stands_on_every_page(seat: Seat):
+    seat.world.volumes = [{"path": "/mnt/disk2", "total_bytes": 1, "free_bytes": 0, "suspect": False, "error": "read-only"}]
+    await seat.login("/live?grid=1")
+    for words in ("设备2/3", "通道17/18", "录像2/4", "存储故障：/mnt/disk2 read-only"):
+        await expect(seat.page.get_by_test_id("counts")).to_contain_text(words)
+
+
 async def test_the_language_can_be_changed_and_is_kept(seat: Seat):
     await seat.page.goto(seat.address)
     await seat.page.get_by_test_id("language").click()
