@@ -18,7 +18,11 @@ from .vectors import KEEPALIVE_XML, Vector, needs_vectors, request, torture, vec
 
 
 def _comparable(message: Request | Response) -> tuple[object, ...]:
-    start = (message.method, message.uri) if isinstance(message, Request) else (message.status, message.reason or reason_of(message.status))
+    start = (
+        (message.method, message.uri)
+        if isinstance(message, Request)
+        else (message.status, message.reason or reason_of(message.status))
+    )
     return *start, [pair for pair in message.headers if pair[0] != "content-length"], message.body
 
 

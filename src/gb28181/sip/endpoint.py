@@ -360,6 +360,8 @@ class SipEndpoint:
             elif isinstance(event, ResponseArrived) and isinstance(event.transaction.call, _Call):
                 self._invite_answered(event, event.transaction.call, now)
             else:
+                if isinstance(event, RequestFailed) and isinstance(event.transaction.call, _Call):
+                    event.transaction.call.wanted = False  # who waited has been told; a 2xx now comes too late
                 self._events.append(event)
 
     def _invite_answered(self, event: ResponseArrived, call: _Call, now: float) -> None:

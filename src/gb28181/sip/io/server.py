@@ -116,10 +116,11 @@ class SipServer:
 
     async def stop(self) -> None:
         """Closes every socket; whoever awaits an answer gets `Unreachable`."""
-        for timer in (self._timer, self._sweep_timer):
-            if timer is not None:
-                timer.cancel()
         self._listener.close()
+        for waiter in self._waiters.values():
+            if not waiter.future.done():
+                waiter.future.set_exception(Unreachable("the server stops"))
+        await asyncio.sleep(0)  # those who waited leave, and cancel what they had begun
         tasks = [*self._tasks, *self._connecting.values()]
         for task in tasks:
             task.cancel()
@@ -127,11 +128,10 @@ class SipServer:
         for connection in list(self._connections.values()):
             connection.abort()
         self._udp.close()
-        for waiter in list(self._waiters.values()):
-            if not waiter.future.done():
-                waiter.future.set_exception(Unreachable("the server stops"))
-        self._waiters.clear()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the connections report their end
+        for timer in (self._timer, self._sweep_timer):
+            if timer is not None:
+                timer.cancel()
 
     @property
     def port(self) -> int:
