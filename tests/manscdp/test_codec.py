@@ -311,5 +311,17 @@ def test_any_name_comes_back_as_it_was_sent(name: str) -> None:
     assert parse(build(parse(wire).command, charset="utf-8")).command == parse(wire).command
 
 
+HEAD = b"<Response><CmdType>Catalog</CmdType>"
+
+
+@pytest.mark.parametrize(
+    "repeated", [b"<", b"&", b" ", b"<!--", b"<![CDATA[", b"<?", b"<Item>", b"</Item>", b"<Name>", b"&#1", b";"]
+)
+def test_the_cost_of_a_flood_of_one_token_is_linear(repeated: bytes) -> None:
+    wire = HEAD + repeated * (400_000 // len(repeated))
+    assert isinstance(parse(wire).command, CatalogResponse)  # the square of this would take minutes
+    parse(HEAD + b"<Item " + repeated.replace(b"<", b"a").replace(b">", b"=") * 50_000 + b">")
+
+
 def test_a_query_has_only_what_it_needs() -> None:
     assert b"StartTime" not in build(CatalogQuery(sn=1, device_id=DEVICE))

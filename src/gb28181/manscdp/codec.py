@@ -25,7 +25,7 @@ MAX_BYTES: Final = 8 << 20
 
 Charset = Literal["gb2312", "gb18030", "utf-8"]
 
-_DECLARATION: Final = re.compile(r"\s*<\?xml\b[^<>]*>", re.IGNORECASE)
+_DECLARATION: Final = re.compile(r"<\?xml\b[^<>]*>", re.IGNORECASE)
 _LABEL_UTF8: Final = re.compile(rb"<\?xml\b[^<>]{0,200}encoding\s*=\s*[\"']?utf-?8", re.IGNORECASE)
 _FORBIDDEN: Final = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 #: What XML 1.0 has no place for; tab, line feed and carriage return stay.
@@ -115,7 +115,9 @@ def _text(body: bytes, faults: Faults) -> str:
     text, controls = _CONTROL.subn("", text)
     if controls:
         faults["control-characters"] += 1
-    text = _DECLARATION.sub("", text, count=1).strip()
+    text = text.strip()
+    if (declaration := _DECLARATION.match(text)) is not None:
+        text = text[declaration.end() :].lstrip()
     if not text:
         raise WireError("the body is empty", clause="A.1")
     if _FORBIDDEN.search(text):

@@ -22,10 +22,10 @@ from gb28181.manscdp.element import Faults, container_names, leaf_names, local_n
 MAX_DEPTH: Final = 32
 
 _MARKUP: Final = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[(?P<cdata>.*?)\]\]>|<\?[^<>]*\?>|<(?P<end>/?)(?P<name>[A-Za-z_][\w.:-]{0,63})(?P<rest>[^<>]*)>",
-    re.DOTALL | re.ASCII,
+    r"(?P<special><!--|<!\[CDATA\[)|<\?[^<>]*\?>|<(?P<end>/?)(?P<name>[A-Za-z_][\w.:-]{0,63})(?P<rest>[^<>]*)>", re.ASCII
 )
-_ATTRIBUTE: Final = re.compile(r"([A-Za-z_][\w.-]*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'/>]+))", re.ASCII)
+_SPECIAL_ENDS: Final = {"<!--": "-->", "<![CDATA[": "]]>"}
+_ATTRIBUTE: Final = re.compile(r"([A-Za-z_][\w.-]{0,63})\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'/>]+))", re.ASCII)
 _ENTITIES: Final = {"&quot;": '"', "&apos;": "'"}
 _CHARACTER: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}));")
 _ITEM: Final = "item"
@@ -115,22 +115,34 @@ def repair(text: str, faults: Faults) -> str:
     """
     writer = _Writer(faults)
     position = 0
-    for match in _MARKUP.finditer(text):
+    unended: set[str] = set()
+    while match := _MARKUP.search(text, position):
         writer.text(text[position : match.start()])
         position = match.end()
-        name = match["name"]
-        if name is None:
-            if match["cdata"] is not None and writer.stack:
-                writer.out.append(escape(match["cdata"]))
-        elif match["end"]:
-            writer.close(name)
-        elif writer.in_leaf() and local_name(name) not in leaf_names and local_name(name) not in container_names:
-            writer.text(match[0])
-        else:
-            rest = match["rest"]
-            writer.open(name.rpartition(":")[2] or "_", _attributes(rest), empty=rest.rstrip().endswith("/"))
+        special = match["special"]
+        if special is not None:
+            # What has no end further on has none anywhere: looked for once, or a flood of starts would cost its square.
+            end = -1 if special in unended else text.find(_SPECIAL_ENDS[special], position)
+            if end < 0:
+                unended.add(special)
+                continue
+            if special != "<!--" and writer.stack:
+                writer.out.append(escape(text[position:end]))
+            position = end + 3
+        elif match["name"] is not None:
+            _tag(writer, match)
     writer.text(text[position:])
     return writer.finish()
+
+
+def _tag(writer: _Writer, match: re.Match[str]) -> None:
+    name, rest, key = match["name"], match["rest"], local_name(match["name"])
+    if match["end"]:
+        writer.close(name)
+    elif writer.in_leaf() and key not in leaf_names and key not in container_names:
+        writer.text(match[0])
+    else:
+        writer.open(name.rpartition(":")[2] or "_", _attributes(rest), empty=rest.rstrip().endswith("/"))
 
 
 def _attributes(rest: str) -> str:
