@@ -80,7 +80,7 @@ class UdpSender:
                 self.rtcp.close()
         self.target = ("127.0.0.1", port)
 
-    def send(self, packets: Sequence[bytes], *, burst: int = 40, pause_s: float = 0.002) -> None:
+    def send(self, packets: Sequence[bytes], *, burst: int = 20, pause_s: float = 0.002) -> None:
         """Paced, so that a receive buffer of ordinary size holds what one tick collects."""
         for begin in range(0, len(packets), burst):
             for packet in packets[begin : begin + burst]:

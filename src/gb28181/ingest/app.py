@@ -27,6 +27,7 @@ from gb28181.messages import Done, Hello
 logger = logging.getLogger(__name__)
 
 _STOP_S: Final = 30.0
+_VOLUMES_S: Final = 3.0
 #: Two sockets a stream and two files a segment.
 _WANTED_FILES: Final = 65536
 
@@ -75,15 +76,14 @@ def main(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.stop())
     pid_file = socket_path.with_suffix(".pid")
+    journal.start()
+    ingest.volumes.start(_VOLUMES_S)
     try:
         server.listen()
         pid_file.write_text(f"{os.getpid()}\n")
     except (Gb28181Error, OSError) as error:
         logger.error("ingest cannot start: %s", error)
         return 1
-    journal.start()
-    for slot in ingest.volumes.slots:
-        slot.start()
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again
     logger.info("ingest runs", extra={"ingest": name, "ports": f"{ports.start}-{ports.stop - 1}"})

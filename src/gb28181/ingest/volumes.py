@@ -10,6 +10,7 @@ import hashlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _REST_AFTER_FAILURE_S: Final = 30.0
 _ASK_EVERY_S: Final = 5.0
+_NOT_OPENED: Final = "does not answer yet"
 
 
 class TicketOwner(Protocol):
@@ -58,7 +60,7 @@ class Slot:
         deleted: Callable[[int, tuple[str, ...]], None],
     ) -> None:
         self.root = str(root)
-        self.error = "not opened yet"
+        self.error = _NOT_OPENED
         self.space = Space(0, 0)
         self._settings = settings
         self._name = name
@@ -78,6 +80,11 @@ class Slot:
         self._attendant.start()
 
     # --- receiving thread --------------------------------------------------------------------------------------------
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is in use, or its fault is known."""
+        return self.error != _NOT_OPENED
 
     @property
     def pending_bytes(self) -> int:
@@ -220,6 +227,16 @@ class Volumes:
         roomy = [slot for slot in healthy if slot.space.free_bytes * 2 >= most]
         # Rendezvous hashing: when a volume leaves or returns, only its own channels move.
         return max(roomy, key=lambda slot: _weight(slot.root, device_id, channel_id), default=None)
+
+    def start(self, patience_s: float) -> None:
+        """Waits until each volume can be written or has said why not, at most `patience_s`: one that hangs comes later."""
+        for slot in self.slots:
+            slot.start()
+        deadline = time.monotonic() + patience_s
+        for slot in self.slots:
+            while not slot.is_settled and time.monotonic() < deadline:
+                time.sleep(0.005)
+                slot.poll(time.monotonic())
 
     def poll(self, now: float) -> None:
         for slot in self.slots:

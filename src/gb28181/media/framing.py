@@ -20,8 +20,9 @@ _DOLLAR: Final = 0x24
 _PREFIX: Final = 2
 _INTERLEAVED_PREFIX: Final = 4
 _SHORTEST: Final = 8  # an RTCP receiver report without a block
-#: What must follow a frame's beginning to judge it: the longer prefix and a whole RTP header.
-_JUDGED: Final = _INTERLEAVED_PREFIX + 12
+#: What must follow a frame's beginning to judge it: prefix and a whole RTP header.
+_JUDGED: Final = _PREFIX + 12
+_JUDGED_INTERLEAVED: Final = _INTERLEAVED_PREFIX + 12
 _FORGET_AFTER: Final = 64 << 10
 _PACK_STARTS: Final = (b"\x00\x00\x01\xba", b"\x00\x00\x01\xbb")
 
@@ -33,10 +34,21 @@ class Framing:
     presents it again in front of what comes next.
     """
 
-    __slots__ = ("_discarded", "_payload_type", "_ssrc", "is_interleaved", "is_lost", "resyncs", "saw_sip", "skipped")
+    __slots__ = (
+        "_candidate",
+        "_discarded",
+        "_payload_type",
+        "_ssrc",
+        "is_interleaved",
+        "is_lost",
+        "resyncs",
+        "saw_sip",
+        "skipped",
+    )
 
     def __init__(self) -> None:
         self._ssrc: int | None = None
+        self._candidate: int | None = None
         self._payload_type = -1
         self._discarded = 0  # bytes thrown away since framing was lost
         self.is_lost = False
@@ -58,9 +70,9 @@ class Framing:
                 position = found
                 self.is_lost = False
                 self._discarded = 0
-            prefix, size = self._frame(view, position)
+            prefix, size = self._frame(view, position, end)
             if size < 0:
-                position = self._lose(view, position, offsets, lengths, first)
+                position = self._lose(view, position, end, offsets, lengths, first)
             elif position + prefix + size > end:
                 break
             else:
@@ -70,12 +82,14 @@ class Framing:
                 position += prefix + size
         return self._tail(view, position, end, offsets, lengths)
 
-    def _frame(self, view: memoryview, position: int) -> tuple[int, int]:
+    def _frame(self, view: memoryview, position: int, end: int) -> tuple[int, int]:
         """Prefix and length of the frame that begins here; a length of -1 says that none does, 0 that it is empty."""
         size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position)
         if ssrc == self._ssrc and flags >> 6 == 2 and size >= _SHORTEST:
             return _PREFIX, size
-        if size >> 8 == _DOLLAR and view[position + 4] >> 6 == 2 and size & 0xFF <= 3:
+        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and end - position < _JUDGED_INTERLEAVED:
+            return _PREFIX, MAX_FRAME  # not enough to tell the two forms apart
+        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and view[position + 4] >> 6 == 2:
             size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position + 2)
             self.is_interleaved = True
             return _INTERLEAVED_PREFIX, self._judge(size, flags, kind, ssrc)
@@ -95,21 +109,23 @@ class Framing:
         if self._ssrc is None:
             self._ssrc, self._payload_type = ssrc, payload_type
         elif ssrc != self._ssrc:
-            # Another SSRC with the same payload type is a restarted encoder; audio may have one of its own.
+            # Another SSRC with the same payload type, twice, is a restarted encoder; audio may have one of its own.
             if payload_type == self._payload_type:
-                self._ssrc = ssrc
+                if ssrc == self._candidate:
+                    self._ssrc = ssrc
+                self._candidate = ssrc
             elif payload_type >= 24 and payload_type < 96:
                 return -1
         return size
 
-    def _lose(self, view: memoryview, position: int, offsets: list[int], lengths: list[int], first: int) -> int:
+    def _lose(self, view: memoryview, position: int, end: int, offsets: list[int], lengths: list[int], first: int) -> int:
         """Framing is lost at `position`; the frame before may have swallowed the next header, so it is searched too."""
         self.resyncs += 1
         self.is_lost = True
         if is_sip(view[position : position + 13]):
             self.saw_sip = True
         if len(offsets) > first and self._ssrc is not None:
-            inside = self._find_ssrc(view, offsets[-1] + 12, position + _JUDGED)
+            inside = self._find_ssrc(view, offsets[-1] + 12, min(end, position + _JUDGED_INTERLEAVED))
             if inside is not None:
                 offsets.pop()
                 lengths.pop()
@@ -149,7 +165,7 @@ class Framing:
 
     def _discard(self, position: int, end: int) -> int:
         """Nothing found: keeps only what could be the beginning of a header."""
-        rest = max(position, end - _JUDGED + 1)
+        rest = max(position, end - _JUDGED_INTERLEAVED + 1)
         self.skipped += rest - position
         self._discarded += rest - position
         if self._discarded >= _FORGET_AFTER:

@@ -201,7 +201,7 @@ class KeyFrameCutter:
             elif code in (_PACK, _PROGRAM_END):
                 return _Verdict.OTHER, None
             else:
-                position += 4
+                position += 3  # the fourth byte may begin the next start code (quirk Q137)
 
     def _is_header_trusted(self) -> bool:
         """Whether a system header stands for a key frame: nothing else ever told, and not every pack has one."""
@@ -231,7 +231,7 @@ class KeyFrameCutter:
             if kind is not _Nal.SKIP:
                 self._nal_seen = True
                 return (_Verdict.KEY if kind is _Nal.KEY else _Verdict.OTHER), position, pts
-            position += 4
+            position += 3
         return (_Verdict.MORE if stop == end else None), max(stop, begin + 6), pts
 
 

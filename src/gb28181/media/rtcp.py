@@ -62,6 +62,8 @@ class Reception:
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self._last_sr_ntp = 0
+        self._last_sr_at = 0.0
         self._begin(0)
 
     def _begin(self, ssrc: int) -> None:
@@ -71,8 +73,6 @@ class Reception:
         self._received = self._received_before = self._expected_before = 0
         self._transit: int | None = None
         self.timestamp = 0
-        self._last_sr_ntp = 0
-        self._last_sr_at = 0.0
         self.jitter = 0.0  # in timestamp units
 
     @property
