@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,22 +42,28 @@ def parse_offer(body: bytes) -> Offer:
     """
     operation, address, ssrc_text, setup = "", "", "", ""
     media: list[str] | None = None
-    in_video = False
+    is_ours = True  # the session part, or that of the first video
     for line in body.decode("utf-8", "replace").replace("\r", "\n").split("\n"):
         kind, _, value = line.strip().partition("=")
         value = value.strip()
         if kind == "m":
-            in_video = value.lower().startswith("video") and media is None
-            media = value.split() if in_video else media
+            is_ours = value.lower().startswith("video") and media is None
+            media = value.split() if is_ours else media
         elif kind == "s":
             operation = value.lower()
-        elif kind == "c" and (media is None or in_video):
+        elif kind == "c" and is_ours:
             address = value.split()[-1].split("/")[0] if value else ""
         elif kind == "y":
             ssrc_text = value
-        elif kind == "a" and value.lower().startswith("setup:") and (media is None or in_video):
+        elif kind == "a" and value.lower().startswith("setup:") and is_ours:
             setup = value[6:].strip().lower()
-    if media is None or len(media) < 4 or not media[1].isdigit() or not 0 < int(media[1]) < 65_536 or not address:
+    if (
+        media is None
+        or len(media) < 4
+        or not re.fullmatch("[0-9]{1,5}", media[1])
+        or not 0 < int(media[1]) < 65_536
+        or not address
+    ):
         raise MediaRefused("the offer has no m=video line with a port, or no c= line", status=488, clause="Annex G")
     transport: Transport = "udp"
     if "TCP" in media[2].upper():

@@ -153,7 +153,7 @@ def _parse_head(head: bytes) -> Message:
             raise SipSyntaxError(f"header line without colon: {line[:60]!r}", clause="RFC 3261 §7.3")
         headers.append((name.strip(), value.strip()))
     words = first.split(" ", 2)
-    if len(words) == 3 and words[0].upper() == "SIP/2.0" and words[1].isascii() and words[1].isdigit():
+    if len(words) == 3 and words[0].upper() == "SIP/2.0" and re.fullmatch("[1-6][0-9]{2}", words[1]):
         message = Message("", status=int(words[1]), reason=words[2], headers=headers)
         message.method = message.get("cseq").rpartition(" ")[2].upper()
         return message
@@ -185,7 +185,7 @@ class StreamReader:
                     raise SipSyntaxError("headers without end on a connection", clause="RFC 3261 §7")
                 return messages
             length = _parse_head(bytes(self._buffer[:end])).get("content-length") or "0"
-            if not (length.isascii() and length.isdigit()) or int(length[:9]) > _MOST_BODY_BYTES:
+            if not re.fullmatch("[0-9]{1,7}", length) or int(length) > _MOST_BODY_BYTES:
                 raise SipSyntaxError(f"Content-Length {length[:20]!r} on a connection", clause="RFC 3261 §18.3")
             total = end + 4 + int(length)
             if len(self._buffer) < total:
