@@ -65,7 +65,7 @@ async def test_a_wrong_password_is_401_and_from_the_third_on_403_and_no_device_a
     assert world.devices.devices() == []
     assert world.store.devices == {}
     [refused] = world.devices.refusals()
-    assert refused.device_id == DEVICE
+    assert (refused.device_id, refused.at) == (DEVICE, world.clock.utc())
     assert "password" in refused.reason
     assert len(world.seen(RegistrationRefused)) == 4
 

@@ -441,7 +441,7 @@ class DeviceService:
         if request.uri_user and request.uri_user != self._settings.server_id:
             reason += f"; the device was set to server ID {request.uri_user[:40]}, ours is {self._settings.server_id}"
         source = request.route.remote
-        refused = RegistrationRefused(register.device_id, str(source), reason)
+        refused = RegistrationRefused(register.device_id, str(source), reason, at=self._clock.utc())
         self._refusals.add(refused, source.host)
         self._bus.publish(refused)
 
