@@ -44,6 +44,8 @@ NO_FROM_TAG: Final = "missing-from-tag"
 CSEQ_CASE: Final = "cseq-method-case"
 
 _RETRY_AFTER_S: Final = 5
+#: Late answers with different tags to one INVITE that are ended; more come only from somebody who plays with us.
+_MAX_FORKS: Final = 8
 _SINGLE: Final = ("from", "to", "call-id", "cseq")
 
 
@@ -380,7 +382,7 @@ class SipEndpoint:
             call.confirmed = tag
             call.dialog = dialog
             self._events.append(Answered(transaction, response, dialog))
-        elif tag not in call.ended:
+        elif tag not in call.ended and len(call.ended) < _MAX_FORKS:
             # Late, after CANCEL, or from another branch of a fork: somebody sends media that nobody takes.
             self._end(transaction, call, dialog, now)
 

@@ -37,6 +37,9 @@ _SPELLED: Final[Mapping[str, str]] = {
     ]
 }
 
+#: Lower-case names by the usual spelling: most headers of most messages are found here at once.
+KNOWN: Final[Mapping[str, str]] = {spelling: name for name, spelling in _SPELLED.items()}
+
 #: Headers whose values may be joined by commas in one line, as far as this package looks at them one by one.
 _LISTS: Final = frozenset({"via", "route", "record-route", "contact", "require", "allow", "supported"})
 

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from gb28181.errors import SipSyntaxError
-from gb28181.sip.headers import COMPACT
+from gb28181.sip.headers import COMPACT, KNOWN
 from gb28181.sip.message import Headers, Message, Request, Response
 
 MAX_HEAD: Final = 64 << 10
@@ -80,19 +80,25 @@ def parse_head(head: bytes, faults: tuple[str, ...] = (), body: bytes = b"") -> 
         lines = _unfolded(lines)
     headers: Headers = []
     for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        name = name.strip(" \t\r").lower()
-        if not colon or not name or not name.isprintable() or " " in name:
-            if line.strip(" \t\r\0"):
-                faults = (*faults, BAD_HEADER) if BAD_HEADER not in faults else faults
+        spelled, colon, value = line.partition(":")
+        name = KNOWN.get(spelled) or _name(spelled)
+        if not colon or not name:
+            if line.strip(" \t\r\0") and BAD_HEADER not in faults:
+                faults = (*faults, BAD_HEADER)
             continue
         if len(line) > MAX_LINE:
             raise SipSyntaxError(f"header line of {len(line)} characters, accepted are {MAX_LINE}", clause="RFC 3261 §7.3")
         value = value.strip(" \t\r\0")
         if "\r" in value:
             value = value.replace("\r", " ")
-        headers.append((COMPACT.get(name, name), value))
+        headers.append((name, value))
     return _start(lines[0].strip(" \t\r\0"), headers, body, faults)
+
+
+def _name(spelled: str) -> str:
+    """Full lower-case name of a header in any spelling, "" where it is none."""
+    name = spelled.strip(" \t\r").lower()
+    return COMPACT.get(name, name) if name.isprintable() and " " not in name else ""
 
 
 def _start(line: str, headers: Headers, body: bytes, faults: tuple[str, ...]) -> Request | Response:

@@ -239,7 +239,8 @@ def server_key(request: Request, via: Via, cseq: CSeq, flow: Flow, method: str) 
     (RFC 2543), and hundreds with the same factory settings sit behind one address.
     """
     first = request.first
-    return f"{method}\n{via.branch}\n{via.sent_by}\n{first['call-id']}\n{cseq.number}\n{first['from']}\n{flow.transport} {flow.host}"
+    hop = f"{via.branch}\n{via.sent_by}\n{flow.transport} {flow.host}"
+    return f"{method}\n{first['call-id']}\n{cseq.number}\n{first['from']}\n{hop}"
 
 
 class TransactionLayer:

@@ -7,7 +7,7 @@ import socket
 from typing import Final
 
 _MAX_CACHED: Final = 65_536
-_KEPT_S: Final = 60.0
+_KEPT_S: Final = 300.0
 
 
 class LocalAddresses:
@@ -27,7 +27,7 @@ class LocalAddresses:
         return self._fixed
 
     def towards(self, host: str, now: float) -> str:
-        """The address for this host; one answer of the kernel serves for a minute, because routes change."""
+        """The address for this host; an answer of the kernel serves for five minutes, because routes change."""
         if self._fixed:
             return self._fixed
         known = self._cache.get(host)
