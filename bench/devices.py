@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from dataclasses import dataclass, field
+from typing import cast
 
 DOMAIN = "3402000000"
 
@@ -33,8 +34,7 @@ class Light(asyncio.DatagramProtocol):
     cseq: int = 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
         self.own = "{}:{}".format(*transport.get_extra_info("sockname"))
         self._register("")
 
@@ -48,7 +48,8 @@ class Light(asyncio.DatagramProtocol):
             f"{method} sip:{self.server_id}@{DOMAIN} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP {self.own};rport;branch=z9hG4bK{self.device}{self.cseq}\r\n"
             f"From: <sip:{self.device}@{DOMAIN}>;tag=a\r\nTo: <sip:{target}@{DOMAIN}>\r\n"
-            f"Call-ID: {method}{self.device if method == 'REGISTER' else self.cseq}@{self.own}\r\nCSeq: {self.cseq} {method}\r\n"
+            f"Call-ID: {method}{self.device if method == 'REGISTER' else self.cseq}@{self.own}\r\n"
+            f"CSeq: {self.cseq} {method}\r\n"
             f"Max-Forwards: 70\r\n{headers}Content-Length: {len(body)}\r\n\r\n{body}"
         )
         self.transport.sendto(text.encode(), self.server)
@@ -59,7 +60,7 @@ class Light(asyncio.DatagramProtocol):
             self._authorize(head)
         elif head.startswith("SIP/2.0 200") and "REGISTER" in head:
             self.registered.set()
-        elif not head.startswith("SIP/2.0"):
+        elif "SIP/2.0" in head and not head.startswith("SIP/2.0"):
             self._serve(head, body)
 
     def _authorize(self, head: str) -> None:

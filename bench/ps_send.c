@@ -2,9 +2,9 @@
  *
  *   ps_send FILE SECONDS udp|tcp < targets
  *
- * A target is a line "HOST PORT SSRC". A file is cut at its pack headers and paced by their clock (SCR); it is looped, and each
- * stream starts at its own place in the second so that key frames do not fall together. What was sent is printed as JSON; `late_ms`
- * is the worst delay against the clock: a sender that ran late measured itself and not the receiver.
+ * A target is a line "HOST PORT SSRC"; its stream begins when the line comes, and all end SECONDS after the end of the lines. The
+ * file is cut at its pack headers, paced by their clock (SCR) and looped. What was sent is printed as JSON: `window_bytes` since the
+ * end of the lines; `late_ms`, the worst delay against the clock in that time: a sender that ran late measured itself.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -79,37 +79,57 @@ static void load(const char *name)
     for (size_t i = 0; i + 14 <= file_len; i++) {
         if (file[i] || file[i + 1] || file[i + 2] != 1 || file[i + 3] != 0xba) continue;
         if (packs_len) packs[packs_len - 1].len = i - packs[packs_len - 1].off;
-        packs[packs_len++] = (struct pack){i, file_len - i, scr(file + i) * 100 / 9};
+        packs[packs_len++] = (struct pack){i, file_len - i, scr(file + i)};
         i += 13;
     }
     if (packs_len < 2) {
         fprintf(stderr, "%s: no program stream\n", name);
         exit(2);
     }
-    uint64_t first = packs[0].at_us;
-    for (size_t i = 0; i < packs_len; i++) packs[i].at_us -= first;
+    uint64_t first = packs[0].at_us;  /* the clock may wrap at 33 bits right at the start */
+    for (size_t i = 0; i < packs_len; i++) packs[i].at_us = ((packs[i].at_us - first) & 0x1ffffffffu) * 100 / 9;
     loop_us = packs[packs_len - 1].at_us + packs[1].at_us;
 }
 
-static void open_targets(void)
+static void add_target(const char *line, uint64_t now)
 {
     char host[64];
     unsigned port, ssrc;
-    while (scanf("%63s %u %u", host, &port, &ssrc) == 3 && streams_len < MAX_STREAMS) {
-        struct stream *s = &streams[streams_len];
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-        inet_pton(AF_INET, host, &to.sin_addr);
-        s->fd = socket(AF_INET, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
-        if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&to, sizeof to)) die("connect");
-        int size = 1 << 20, one = 1;
-        setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-        if (tcp) setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        s->ssrc = ssrc;
-        s->seq = (uint16_t)(streams_len * 7919);
-        s->ts0 = (uint32_t)streams_len * 90000u;
-        streams_len++;
+    if (sscanf(line, "%63s %u %u", host, &port, &ssrc) != 3 || streams_len == MAX_STREAMS) return;
+    struct stream *s = &streams[streams_len];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, host, &to.sin_addr);
+    s->fd = socket(AF_INET, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+    if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&to, sizeof to)) die("connect");
+    int size = 1 << 20, one = 1;
+    setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    if (tcp) setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    s->ssrc = ssrc;
+    s->seq = (uint16_t)(streams_len * 7919);
+    s->ts0 = (uint32_t)streams_len * 90000u;
+    s->start_us = now;
+    streams_len++;
+}
+
+/* Targets come while others are served; returns 0 at the end of them. */
+static int read_targets(uint64_t now)
+{
+    static char buffer[1 << 16];
+    static size_t fill;
+    for (;;) {
+        ssize_t n = read(0, buffer + fill, sizeof buffer - fill - 1);
+        if (n == 0) return 0;
+        if (n < 0) return 1;
+        fill += (size_t)n;
+        buffer[fill] = 0;
+        char *line = buffer, *end;
+        for (; (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            add_target(line, now);
+        }
+        fill = (size_t)(buffer + fill - line);
+        memmove(buffer, line, fill);
     }
-    for (size_t i = 0; i < streams_len; i++) streams[i].start_us = i * 1000000u / streams_len;
 }
 
 static void put_header(uint8_t *h, struct stream *s, uint32_t ts, int marker)
@@ -186,30 +206,33 @@ int main(int argc, char **argv)
     }
     tcp = !strcmp(argv[3], "tcp");
     load(argv[1]);
-    open_targets();
-    uint64_t span = (uint64_t)(atof(argv[2]) * 1e6), begin = now_us() + 100000, late = 0;
-    for (int running = 1; running;) {
-        uint64_t now = now_us(), soonest = UINT64_MAX;
-        running = 0;
+    fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
+    uint64_t span = (uint64_t)(atof(argv[2]) * 1e6), end = UINT64_MAX, late = 0, before = 0, begun = 0;
+    for (;;) {
+        uint64_t now = now_us(), soonest = now + 20000;
+        if (end == UINT64_MAX && !read_targets(now)) {
+            end = now + span;
+            begun = now;
+            for (size_t i = 0; i < streams_len; i++) before += streams[i].bytes;
+        }
+        if (now >= end) break;
         for (size_t i = 0; i < streams_len; i++) {
             struct stream *s = &streams[i];
             for (;;) {
                 const struct pack *p = &packs[s->next_pack % packs_len];
-                uint64_t media = s->next_pack / packs_len * loop_us + p->at_us, due = begin + s->start_us + media;
-                if (media >= span) break;
-                running = 1;
+                uint64_t media = s->next_pack / packs_len * loop_us + p->at_us, due = s->start_us + media;
                 if (due > now) {
                     if (due < soonest) soonest = due;
                     break;
                 }
-                if (now - due > late) late = now - due;
+                if (begun && now - due > late) late = now - due;
                 uint32_t ts = s->ts0 + (uint32_t)(media * 9 / 100);
                 if (tcp) send_tcp(s, p, ts); else send_udp(s, p, ts);
                 s->next_pack++;
             }
         }
         now = now_us();
-        if (running && soonest > now && soonest != UINT64_MAX) usleep((useconds_t)(soonest - now));
+        if (soonest > now) usleep((useconds_t)(soonest - now));
     }
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
@@ -223,8 +246,8 @@ int main(int argc, char **argv)
         bytes += s->bytes;
         close(s->fd);
     }
-    printf("], \"packets\": %llu, \"bytes\": %llu, \"errors\": %llu, \"late_ms\": %.1f, \"cpu_s\": %.3f}\n",
-           (unsigned long long)packets, (unsigned long long)bytes, (unsigned long long)errors, (double)late / 1000,
+    printf("], \"packets\": %llu, \"bytes\": %llu, \"window_bytes\": %llu, \"errors\": %llu, \"late_ms\": %.1f, \"cpu_s\": %.3f}\n",
+           (unsigned long long)packets, (unsigned long long)bytes, (unsigned long long)(bytes - before), (unsigned long long)errors, (double)late / 1000,
            (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
     return 0;
 }

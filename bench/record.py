@@ -93,23 +93,27 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     cores = os.cpu_count() or 1
     try:
         queue = await devices.start(options.streams, sip_port=platform.sip_port, server_id=SERVER_ID, password=PASSWORD)
-        async with asyncio.timeout(120):
-            wanted = [await queue.get() for _ in range(options.streams)]
         for part in ("control", "ingest-0", "edge"):
             for thread in Path(f"/proc/{platform.pid(part)}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), set(range(max(1, cores - 1))))
-        before = {part: platform.usage(part) for part in ("control", "ingest-0", "edge")}
         sender = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(cores - 1), str(HERE / "build" / "ps_send"), str(media), str(options.seconds), options.transport,
+            "taskset", "-c", str(cores - 1), str(HERE / "build" / "ps_send"),
+            str(media), str(options.seconds), options.transport,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        targets = "".join(f"{want.host} {want.port} {want.ssrc}\n" for want in wanted)
-        said, _ = await sender.communicate(targets.encode())
+        assert sender.stdin is not None
+        async with asyncio.timeout(120):
+            for _ in range(options.streams):
+                want = await queue.get()
+                sender.stdin.write(f"{want.host} {want.port} {want.ssrc}\n".encode())
+                await sender.stdin.drain()
+        before = {part: platform.usage(part) for part in ("control", "ingest-0", "edge")}
+        said, _ = await sender.communicate(b"")
         after = {part: platform.usage(part) for part in before}
         sent = json.loads(said)
         await asyncio.sleep(6)  # the figures of an ingest come every 5 s
         received, lost, late = await figures(platform)
-        gbit = sent["bytes"] * 8 / 1e9
+        gbit = sent["window_bytes"] * 8 / 1e9
         return {
             "streams": options.streams, "kbps": options.kbps, "transport": options.transport, "seconds": options.seconds,
             "gbit": round(gbit, 3), "sent_packets": sent["packets"], "received_packets": received, "lost_packets": lost,

@@ -40,7 +40,7 @@ from gb28181.session.model import IngestUp, StreamDown
 logger = logging.getLogger(__name__)
 
 _PER_DEVICE: Final = 4
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 200
 _OFF_PENALTY: Final = 10.0
 """A channel whose catalogue status is OFF is tried too, this much less often: devices report wrong states (quirk Q74)."""
 _US: Final = 1_000_000
