@@ -21,27 +21,21 @@ from gb28181.session.model import Dialog
 from gb28181.sip import endpoint as core
 from gb28181.sip.dialog import Dialog as CoreDialog
 from gb28181.sip.framing import Framed
-from gb28181.sip.headers import address_uri
+from gb28181.sip.io.connections import Connections
+from gb28181.sip.io.convert import core_dialog, public_dialog, public_request, public_response
 from gb28181.sip.io.local import LocalAddresses, is_address
-from gb28181.sip.io.tcp import UNPROVED_MESSAGE, TcpConnection, bind_tcp
+from gb28181.sip.io.tcp import TcpConnection, bind_tcp
 from gb28181.sip.io.udp import UdpShell, bind_udp
 from gb28181.sip.limits import FloodLimits
-from gb28181.sip.message import Request, Response
+from gb28181.sip.message import Response
 from gb28181.sip.timers import Timers
 from gb28181.sip.transaction import ClientTransaction, Flow, RequestArrived, RequestFailed, ResponseArrived, ServerTransaction
-from gb28181.sip.uri import user_of
 
 logger = logging.getLogger(__name__)
 
 MANSCDP: Final = "Application/MANSCDP+xml"
 _BIND_TRIES: Final = 20
 _BACKLOG: Final = 4096
-_CONNECT_S: Final = 5.0
-#: A connection that has not carried one whole message by then is closed.
-_SILENT_S: Final = 30.0
-_SWEEP_S: Final = 5.0
-#: Incomplete messages of all connections together.
-_MAX_HELD: Final = 256 << 20
 #: Dialogs whose last sequence number is remembered beyond what the caller stored.
 _MAX_NUMBERS: Final = 20_000
 #: A provisional answer gives an INVITE its time anew, this many times at most (quirk Q38).
@@ -82,18 +76,15 @@ class SipServer:
         )
         self._counters: Counter[str] = Counter()
         self._waiters: dict[ClientTransaction, _Waiter] = {}
-        self._connections: dict[int, TcpConnection] = {}
-        self._by_remote: dict[tuple[str, int], TcpConnection] = {}
-        self._connecting: dict[tuple[str, int], asyncio.Task[TcpConnection]] = {}
+        self._connections = Connections(
+            settings, self._limits, self._counters, received=self._messages, lost=self._connection_lost
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers: dict[tuple[str, str, str], int] = {}
-        self._last_connection = 0
-        self._held = 0
         self._port = 0
         self._advertised_port = 0
         self._is_pumping = False
         self._timer: asyncio.TimerHandle | None = None
-        self._sweep_timer: asyncio.TimerHandle | None = None
 
     # --- life
 
@@ -110,8 +101,8 @@ class SipServer:
         self._local = LocalAddresses(advertise=host, bound=udp.getsockname()[0])
         self._udp = UdpShell(udp, self._datagram, max_bytes=self._settings.max_message_bytes, counters=self._counters)
         await loop.create_datagram_endpoint(lambda: self._udp, sock=udp)
-        self._listener = await loop.create_server(self._accepted, sock=tcp, backlog=_BACKLOG)
-        self._sweep_timer = loop.call_later(_SWEEP_S, self._sweep)
+        self._connections.start(loop)
+        self._listener = await loop.create_server(self._connections.accept, sock=tcp, backlog=_BACKLOG)
         logger.info("SIP listens", extra={"host": self._settings.host, "port": self._port})
 
     async def stop(self) -> None:
@@ -121,17 +112,13 @@ class SipServer:
             if not waiter.future.done():
                 waiter.future.set_exception(Unreachable("the server stops"))
         await asyncio.sleep(0)  # those who waited leave, and cancel what they had begun
-        tasks = [*self._tasks, *self._connecting.values()]
-        for task in tasks:
+        for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in list(self._connections.values()):
-            connection.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.stop()
         self._udp.close()
-        await asyncio.sleep(0)  # the connections report their end
-        for timer in (self._timer, self._sweep_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     @property
     def port(self) -> int:
@@ -144,7 +131,7 @@ class SipServer:
             **self._endpoint.metrics(),
             **self._counters,
             "tcp_connections": len(self._connections),
-            "tcp_held_bytes": self._held,
+            "tcp_held_bytes": self._connections.held_bytes,
             "waiting_callers": len(self._waiters),
         }
 
@@ -205,10 +192,10 @@ class SipServer:
                 f"INVITE was answered {answer.status} {answer.reason}".rstrip(), status=answer.status, clause="Annex G"
             )
         used = Route(route.transport, route.remote, route.local, flow.connection)
-        return Answered(_public_response(answer.response), _public_dialog(answer.dialog, used))
+        return Answered(public_response(answer.response), public_dialog(answer.dialog, used))
 
     def ack(self, dialog: Dialog) -> None:
-        known = _core_dialog(dialog)
+        known = core_dialog(dialog)
         flow = self._ready_flow(dialog.route)
         if flow is None:
             self._spawn(self._ack_over_new_connection(dialog, known))
@@ -218,7 +205,7 @@ class SipServer:
 
     async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
         flow = await self._flow(route or dialog.route)
-        known = _core_dialog(dialog)
+        known = core_dialog(dialog)
         number = max(dialog.cseq, self._numbers.get(known.key, 0)) + 1
         self._remember_number(known.key, number)
         transaction = self._endpoint.request_in(
@@ -229,20 +216,20 @@ class SipServer:
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         port = self._advertised_port or self._port
         if not self._local.fixed and transport == "tcp":
-            connection = self._by_remote.get((remote.host, remote.port))
+            connection = self._connections.towards(remote.host, remote.port)
             if connection is not None:
                 return Address(connection.local, port)
         return Address(self._local.towards(remote.host, self._loop.time()), port)
 
     def is_connected(self, route: Route) -> bool:
-        return route.transport == "udp" or route.connection in self._connections
+        return route.transport == "udp" or self._connections.get(route.connection) is not None
 
     # --- requests of ours
 
     async def _final(self, transaction: ClientTransaction, timeout_s: float | None) -> SipResponse:
         answer = await self._answer(transaction, timeout_s, None)
         assert isinstance(answer, Response)
-        return _public_response(answer)
+        return public_response(answer)
 
     async def _answer(
         self, transaction: ClientTransaction, timeout_s: float | None, on_provisional: Callable[[int], None] | None
@@ -302,7 +289,7 @@ class SipServer:
         remote = route.remote
         if route.transport == "udp":
             return Flow("udp", remote.host, remote.port)
-        connection = self._connections.get(route.connection) or self._by_remote.get((remote.host, remote.port))
+        connection = self._connections.get(route.connection) or self._connections.towards(remote.host, remote.port)
         return connection.flow if connection is not None else None
 
     async def _flow(self, route: Route) -> Flow:
@@ -313,31 +300,7 @@ class SipServer:
         ready = self._ready_flow(route)
         if ready is not None:
             return ready
-        key = (remote.host, remote.port)
-        task = self._connecting.get(key)
-        if task is None:
-            task = self._connecting[key] = self._loop.create_task(self._connect(remote))
-            task.add_done_callback(lambda _: self._connecting.pop(key, None))
-        # Others may wait for the same connection; cancelling one of them must not end it.
-        await asyncio.wait([task])
-        if task.cancelled():
-            raise Unreachable("the server stops")
-        if (error := task.exception()) is not None:
-            raise Unreachable(str(error)) from None
-        return task.result().flow
-
-    async def _connect(self, remote: Address) -> TcpConnection:
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                _, connection = await self._loop.create_connection(self._new_connection, remote.host, remote.port)
-        except TimeoutError:
-            raise Unreachable(f"no TCP connection to {remote} within {_CONNECT_S:g} s") from None
-        except OSError as error:
-            raise Unreachable(f"no TCP connection to {remote}: {error.strerror or error}") from None
-        if not connection.is_open:
-            raise Unreachable(f"TCP connection to {remote} was closed at once")
-        connection.has_spoken = True  # ours: the sweep for silent strangers passes it over
-        return connection
+        return (await self._connections.connect(remote)).flow
 
     def _told(self, flow: Flow) -> tuple[str, int]:
         """Host and port of ours as they stand in Via and Contact towards this peer."""
@@ -347,35 +310,9 @@ class SipServer:
             return connection.local, port
         return self._local.towards(flow.host, self._loop.time()), port
 
-    # --- tcp.ConnectionOwner
+    # --- receiving
 
-    def _new_connection(self) -> TcpConnection:
-        self._last_connection += 1
-        return TcpConnection(self._last_connection, self, self._loop)
-
-    def _accepted(self) -> TcpConnection:
-        self.count("tcp_accepted")
-        return self._new_connection()
-
-    def opened(self, connection: TcpConnection) -> None:
-        if len(self._connections) >= self._settings.max_tcp_connections and not self._evict():
-            self.count("tcp_refused_full")
-            connection.is_open = False
-            connection.abort()
-            return
-        self._connections[connection.number] = connection
-        self._by_remote[connection.flow.host, connection.flow.port] = connection
-
-    def lost(self, connection: TcpConnection) -> None:
-        if self._connections.pop(connection.number, None) is None:
-            return
-        key = (connection.flow.host, connection.flow.port)
-        if self._by_remote.get(key) is connection:
-            del self._by_remote[key]
-        self._endpoint.connection_lost(connection.number, self._loop.time())
-        self._pump()
-
-    def framed(self, connection: TcpConnection, messages: list[Framed]) -> None:
+    def _messages(self, connection: TcpConnection, messages: list[Framed]) -> None:
         for head, body, faults in messages:
             try:
                 self._endpoint.receive_framed(head, body, faults, connection.flow, self._loop.time())
@@ -383,36 +320,9 @@ class SipServer:
                 self._failed("message", connection.flow)
         self._pump()
 
-    def message_limit(self, host: str) -> int:
-        return self._settings.max_tcp_message_bytes if self._limits.is_known(host) else UNPROVED_MESSAGE
-
-    def may_hold(self, change: int) -> bool:
-        self._held += change
-        return change <= 0 or self._held <= _MAX_HELD
-
-    def count(self, name: str) -> None:
-        self._counters[name] += 1
-
-    def _evict(self) -> bool:
-        """Makes room by closing the oldest connection that never said anything; False when every one has."""
-        silent = next((one for one in self._connections.values() if not one.has_spoken), None)
-        if silent is None:
-            return False
-        self.count("tcp_evicted")
-        silent.abort()
-        self._connections.pop(silent.number)
-        return True
-
-    def _sweep(self) -> None:
-        now = self._loop.time()
-        for connection in list(self._connections.values()):
-            patience = self._settings.tcp_idle_s if connection.has_spoken else min(_SILENT_S, self._settings.tcp_idle_s)
-            if now - connection.heard_at > patience:
-                self.count("tcp_closed_idle")
-                connection.abort()
-        self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
-
-    # --- pumping
+    def _connection_lost(self, connection: TcpConnection) -> None:
+        self._endpoint.connection_lost(connection.number, self._loop.time())
+        self._pump()
 
     def _datagram(self, data: bytes, flow: Flow) -> None:
         try:
@@ -490,33 +400,10 @@ class SipServer:
     def _hand_up(self, event: RequestArrived) -> None:
         transaction, message = event
         try:
-            request = self._public_request(message, transaction)
-            self._handler(request)
+            self._handler(public_request(event, Address(*self._told(transaction.flow))))
         except Exception:
             self._failed(f"handler of {message.method}", transaction.flow)
             self._endpoint.respond(transaction, 500, "", (), b"", "", self._loop.time())
-
-    def _public_request(self, message: Request, transaction: ServerTransaction) -> SipRequest:
-        flow, first, cseq = transaction.flow, message.first, message.cseq
-        host, port = self._told(flow)
-        remote = Address(flow.host, flow.port)
-        return SipRequest(
-            method=message.method,
-            uri=message.uri,
-            uri_user=user_of(message.uri),
-            user=user_of(address_uri(first["from"])),
-            to_user=user_of(address_uri(first["to"])),
-            call_id=first["call-id"],
-            from_tag=message.from_tag,
-            to_tag=message.to_tag,
-            cseq=cseq.number if cseq else 0,
-            headers=first,
-            content_type=message.content_type,
-            body=message.body,
-            route=Route(flow.transport, remote, Address(host, port), flow.connection),
-            key=transaction,
-            faults=message.faults,
-        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -565,34 +452,3 @@ def _failure(event: RequestFailed) -> PeerTimeout | Unreachable:
     if event.cause == "timeout":
         return PeerTimeout(f"{transaction.method} to {transaction.flow.host}:{transaction.flow.port} was not answered")
     return Unreachable(f"the connection to {transaction.flow.host}:{transaction.flow.port} was lost")
-
-
-def _public_response(response: Response) -> SipResponse:
-    return SipResponse(response.status, response.reason, response.first, response.body, response.faults)
-
-
-def _public_dialog(dialog: CoreDialog, route: Route) -> Dialog:
-    return Dialog(
-        call_id=dialog.call_id,
-        local_uri=dialog.local_uri,
-        local_tag=dialog.local_tag,
-        remote_uri=dialog.remote_uri,
-        remote_tag=dialog.remote_tag,
-        target=dialog.target,
-        route_set=dialog.route_set,
-        cseq=dialog.cseq,
-        route=route,
-    )
-
-
-def _core_dialog(dialog: Dialog) -> CoreDialog:
-    return CoreDialog(
-        call_id=dialog.call_id,
-        local_uri=dialog.local_uri,
-        local_tag=dialog.local_tag,
-        remote_uri=dialog.remote_uri,
-        remote_tag=dialog.remote_tag,
-        target=dialog.target,
-        route_set=dialog.route_set,
-        cseq=dialog.cseq,
-    )

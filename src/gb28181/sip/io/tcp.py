@@ -23,7 +23,7 @@ class ConnectionOwner(Protocol):
 
     def framed(self, connection: TcpConnection, messages: list[Framed]) -> None: ...
 
-    def lost(self, connection: TcpConnection) -> None: ...
+    def closed(self, connection: TcpConnection) -> None: ...
 
     def message_limit(self, host: str) -> int:
         """Bytes that a message of this host may have."""
@@ -84,7 +84,7 @@ class TcpConnection(asyncio.Protocol):
         self._held = 0
         if self.is_open:
             self.is_open = False
-            self._owner.lost(self)
+            self._owner.closed(self)
 
     def send(self, packet: bytes) -> None:
         """Queues bytes for the peer; one that takes nothing is disconnected."""
