@@ -33,15 +33,11 @@ class Cameras:
                 env={**os.environ, "GB28181_SIM_PASSWORD": password}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def statistics(self) -> list[dict[str, Any]]:
-        """The newest figures of every device."""
-        newest: dict[str, dict[str, Any]] = {}
-        if self._stats.exists():
-            for line in self._stats.read_text().splitlines():
-                if line.endswith("}"):
-                    row = json.loads(line)
-                    newest[row["device_id"]] = row
-        return list(newest.values())
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        """What the devices did so far, of one kind or all, in order."""
+        lines = self._stats.read_text().splitlines(keepends=True) if self._stats.exists() else []
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [row for row in rows if not kind or row["event"] == kind]
 
     def kill(self) -> None:
         self.process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,10 +15,13 @@ import pytest_asyncio
 
 from tests.e2e.cameras import Cameras, cameras
 from tests.e2e.platform import Platform, path_of, platform, poll
-import itertools
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-KEEPALIVE_S = 5
+KEEPALIVE_S = 20
+CAMERAS = (
+    *("--ipc", "10", "--keepalive", str(KEEPALIVE_S), "--retry", "5"),
+    *("--size", "352x288", "--gop", "1", "--bitrate", "256"),
+)
 
 
 class Town:
@@ -39,7 +43,7 @@ class Town:
 
     def calls(self) -> dict[str, str]:
         """Call-ID of the newest INVITE of each camera."""
-        return {row["device_id"]: row["invites"][-1] for row in self.camera.statistics() if row["invites"]}
+        return {row["device"]: row["call_id"] for row in self.camera.events("invite")}
 
 
 def _unix(text: str | None) -> float:
@@ -59,8 +63,21 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         "SIP__OFFLINE_AFTER_S": "20",
     }
     async with platform(folder, **settings) as server:
-        options = ("--ipc", "10", "--keepalive", str(KEEPALIVE_S), "--size", "352x288", "--gop", "1", "--bitrate", "256")
-        with cameras(server.sip_port, folder, *options) as camera:
+        options = (
+            "--ipc",
+            "10",
+            "--keepalive",
+            str(KEEPALIVE_S),
+            "--retry",
+            "5",
+            "--size",
+            "352x288",
+            "--gop",
+            "1",
+            "--bitrate",
+            "256",
+        )
+        with cameras(server.sip_port, folder, *CAMERAS) as camera:
             made = Town(server, camera)
             await made.recording(seconds=120)
             yield made
@@ -164,8 +181,21 @@ async def test_a_camera_that_goes_away_and_comes_back_is_recorded_again(town: To
 
     await poll(none_recording, seconds=40, what="silence noticed", log=town.server.log)
     folder = town.server.data.parent
-    options = ("--ipc", "10", "--keepalive", str(KEEPALIVE_S), "--size", "352x288", "--gop", "1", "--bitrate", "256")
-    with cameras(town.server.sip_port, folder, *options, name="again"):
+    options = (
+        "--ipc",
+        "10",
+        "--keepalive",
+        str(KEEPALIVE_S),
+        "--retry",
+        "5",
+        "--size",
+        "352x288",
+        "--gop",
+        "1",
+        "--bitrate",
+        "256",
+    )
+    with cameras(town.server.sip_port, folder, *CAMERAS, name="again"):
         back = time.time()
         channels = await town.recording(since=back, seconds=30)
 

@@ -88,8 +88,7 @@ class IngestLink:
                 await self._serve()
             except (OSError, WireError) as error:
                 logger.debug("no ingest", extra={"ingest": self.name, "reason": str(error)})
-            finally:
-                self._lost()
+            self._lost()
             await asyncio.sleep(_RETRY_S)
 
     def tell(self, message: Message) -> None:

@@ -98,7 +98,7 @@ def _start_cameras(settings: Settings, sip_port: int) -> subprocess.Popen[bytes]
         [
             sys.executable, "-m", "gb28181", "sim", "--server", f"{host}:{sip_port}",
             "--server-id", settings.sip.server_id, "--domain", settings.sip.domain,
-            "--ipc", str(_DEMO_IPCS), "--nvr", "1", "--channels", str(_DEMO_CHANNELS), "--quiet",
+            "--ipc", str(_DEMO_IPCS), "--nvr", "1", "--channels", str(_DEMO_CHANNELS), "--retry", "5", "--quiet",
         ],
         env={**os.environ, "GB28181_SIM_PASSWORD": settings.sip.password},
         stdin=subprocess.DEVNULL,
