@@ -537,6 +537,34 @@ async def test_beyond_the_cap_silent_connections_give_way_and_speaking_ones_stay
             one.close()
 
 
+async def test_an_idle_connection_is_closed() -> None:
+    async with serving(tcp_idle_s=0.2) as (server, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request("OPTIONS", transport="TCP"))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        assert server.metrics()["tcp_closed_idle"] == 1
+        writer.close()
+
+
+async def test_a_peer_that_takes_no_answers_is_disconnected_and_nobody_waits_for_it() -> None:
+    async with serving(per_source_per_s=1e9, unauthenticated_per_s=1e9) as (server, _), device(server) as peer:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        number = 0
+        async with asyncio.timeout(60):
+            while not server.metrics().get("tcp_closed_slow"):
+                for _ in range(500):
+                    number += 1
+                    writer.write(request("OPTIONS", transport="TCP", call_id=str(number), extra="X-Pad: " + "p" * 400))
+                await asyncio.sleep(0)
+                peer.send(request("OPTIONS", call_id=f"u{number}"))
+                assert await peer.next_status() == 200
+        await eventually(lambda: server.metrics()["tcp_connections"] == 0)
+        writer.close()
+
+
 async def test_a_port_in_use_is_said_so() -> None:
     async with serving() as (server, _):
         second = SipServer(settings(port=server.port), handler=lambda one: None)
@@ -594,10 +622,18 @@ async def test_ipv6_and_ipv4_peers_share_a_dual_stack_socket() -> None:
 
 def test_everything_works_on_uvloop_too() -> None:
     uvloop = pytest.importorskip("uvloop")
+    failures: list[dict[str, object]] = []
+
+    async def watched(scenario: Callable[[], Awaitable[None]]) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+        await scenario()
+
     for scenario in (
         test_a_device_registers_over_udp_with_a_challenge,
         test_a_device_registers_over_tcp_on_the_same_port_and_is_asked_over_that_connection,
         test_a_call_is_made_acknowledged_and_ended,
+        test_a_peer_that_is_silent_is_a_timeout,
         test_junk_on_one_connection_leaves_the_others_alone,
     ):
-        uvloop.run(scenario())
+        uvloop.run(watched(scenario))
+    assert failures == []

@@ -51,6 +51,7 @@ class Connections:
         self._by_remote: dict[tuple[str, int], TcpConnection] = {}
         self._connecting: dict[tuple[str, int], asyncio.Task[TcpConnection]] = {}
         self._last_number = 0
+        self._sweep_s = min(_SWEEP_S, settings.tcp_idle_s / 2)
         self._sweep_timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -58,7 +59,7 @@ class Connections:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._sweep_timer = loop.call_later(_SWEEP_S, self._sweep)
+        self._sweep_timer = loop.call_later(self._sweep_s, self._sweep)
 
     async def stop(self) -> None:
         """Closes every connection and gives up those that are being made."""
@@ -171,4 +172,4 @@ class Connections:
             if now - connection.heard_at > (idle_s if connection.has_spoken else min(_SILENT_S, idle_s)):
                 self.count("tcp_closed_idle")
                 connection.abort()
-        self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
+        self._sweep_timer = self._loop.call_later(self._sweep_s, self._sweep)

@@ -85,6 +85,7 @@ class SipServer:
         self._advertised_port = 0
         self._is_pumping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     # --- life
 
@@ -327,9 +328,9 @@ class SipServer:
     def _datagram(self, data: bytes, flow: Flow) -> None:
         try:
             self._endpoint.receive_datagram(data, flow, self._loop.time())
+            self._pump()
         except Exception:
             self._failed("datagram", flow)
-        self._pump()
 
     def _failed(self, what: str, flow: Flow) -> None:
         """A bug of ours that one peer met: nobody else notices."""
@@ -360,20 +361,23 @@ class SipServer:
 
     def _rearm(self) -> None:
         deadline = self._endpoint.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
+        # The handle cannot be asked for its time: uvloop returns another kind when the deadline has passed.
+        self._timer_at = deadline
         self._timer = self._loop.call_at(deadline, self._expire, deadline)
 
     def _expire(self, deadline: float) -> None:
         self._timer = None
         try:
             self._endpoint.expire(max(deadline, self._loop.time()))
+            self._pump()
         except Exception:
             self._counters["failures"] += 1
             logger.exception("SIP timer failed")
-        self._pump()
+            self._rearm()
 
     def _deliver(self, event: core.EndpointEvent) -> None:
         if isinstance(event, RequestArrived):
