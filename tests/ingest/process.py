@@ -178,7 +178,8 @@ class IngestProcess:
             client.close()
         if self.process is not None and self.process.poll() is None:
             self.end(signal.SIGKILL)
-        self.socket.unlink(missing_ok=True)
+        for left in (self.socket, self.socket.with_suffix(".pid")):
+            left.unlink(missing_ok=True)
 
     def file(self, segment: SegmentClosed) -> Path:
         return Path(segment.volume) / f"{segment.path}.ps"

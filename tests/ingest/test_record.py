@@ -66,7 +66,7 @@ def test_footage_over_tcp_split_anywhere_is_recorded_byte_for_byte(ingest: Start
     control.close_receiver("s1")
     segment = control.of(SegmentClosed)
     assert running.file(segment).read_bytes() == footage
-    assert [event.what for event in control.inbox if isinstance(event, Progress)][0] == "connected"
+    assert next(event.what for event in control.inbox if isinstance(event, Progress)) == "connected"
 
 
 def test_swapped_packets_are_recorded_byte_for_byte(ingest: Start, footage: bytes) -> None:
@@ -255,7 +255,7 @@ def test_camera_may_connect_again_and_again(ingest: Start, footage: bytes) -> No
         with socket.create_connection(("127.0.0.1", port)) as camera:
             camera.sendall(framed(packets[sent : sent + 500]))
             sent += 500
-            control.until("s1", lambda stream: stream.packets == sent)
+            control.until("s1", lambda stream, sent=sent: stream.packets == sent)  # type: ignore[misc]
         control.of(Progress, what="disconnected")
     control.close_receiver("s1")
     segment = control.of(SegmentClosed)

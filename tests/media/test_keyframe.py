@@ -105,6 +105,15 @@ def test_packets_are_trusted_and_checked() -> None:
     assert found >= 32
 
 
+def test_key_frames_without_the_usual_system_header_are_found_again() -> None:
+    cutter = KeyFrameCutter()
+    for _ in range(40):
+        cutter.feed(KEY, 1, [0])
+    bare = PACK + pes(IDR)
+    found = [any(piece.is_key for piece in cutter.feed(bare, 1, [0])) for _ in range(20)]
+    assert found[8:] == [True] * 12
+
+
 def test_system_headers_count_where_no_nal_can_be_recognised() -> None:
     opaque = pes(b"\x00\x00\x01\x8f\x11\x22" * 4)
     group = PACK + SYSTEM + opaque + (PACK + opaque) * 9

@@ -259,13 +259,14 @@ class Receiver:
         if not used:
             return
         lengths = slab.lengths[:used].astype(np.int64)
+        is_long = int(lengths.max()) > STRIDE
         packets = Packets(
             view=slab.view,
             memory=slab.bytes,
             headers=np.ascontiguousarray(slab.rows[:used, :16]),
             offsets=np.arange(used, dtype=np.int64) * STRIDE,
             lengths=lengths,
-            fits=lengths <= STRIDE,
+            fits=lengths <= STRIDE if is_long else None,
             sources=slab.sources[:used, :3],
             whole=slab.datagram,
         )
@@ -273,7 +274,7 @@ class Receiver:
         self._sinks, self._counts = [], []
         dispatch(packets, sinks, counts, self.budget)
         self._waiting.update(stream for stream in sinks if stream.is_waiting)
-        slab.reset()
+        slab.reset(was_long=is_long)
 
     def _read_rtcp(self, port: _Port, sock: socket.socket) -> None:
         for _ in range(_RTCP_ROUNDS):

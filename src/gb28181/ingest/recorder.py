@@ -29,7 +29,7 @@ class OpenSegment:
     Args:
         base: Stream offset of its first byte.
         started: Monotonic seconds; durations are measured by it, whatever the wall clock does.
-        key_at: Stream offset of its last key frame.
+        key_at: Stream offset of its last key frame, of its first byte where it has none (after a hard cut).
         pending: Bytes not handed to the writer yet; `accepted_us`: arrival of the last that were.
         unconfirmed: Pieces from `key_at` on that may not be on file yet, for those who join.
     """
@@ -43,7 +43,7 @@ class OpenSegment:
     size: int = 0
     path: str = ""
     confirmed: int = 0
-    key_at: int = -1
+    key_at: int = 0
     key_frames: int = 0
     lost: int = 0
     pending: list[bytes] = field(default_factory=list)
@@ -192,7 +192,7 @@ class Recorder:
             )
             return None
         ticket = slot.open(self._stream_id, self._device_id, self._channel_id, piece.at, self)
-        self.segment = OpenSegment(slot, ticket, piece.offset, piece.at, now, piece.at)
+        self.segment = OpenSegment(slot, ticket, piece.offset, piece.at, now, piece.at, key_at=piece.offset)
         self.note = ""
         self._began(slot.root)
         return self.segment

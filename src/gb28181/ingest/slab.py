@@ -105,8 +105,8 @@ class Slab:
         over = slot * _OVERFLOW
         return bytes(self.view[start : start + STRIDE]) + bytes(self._overflow_view[over : over + length - STRIDE])
 
-    def reset(self) -> None:
-        """Forgets the datagrams; memory that long ones touched goes back."""
-        if self.used and int(self.lengths[: self.used].max()) > STRIDE:
+    def reset(self, *, was_long: bool) -> None:
+        """Forgets the datagrams; the memory goes back that long ones touched."""
+        if was_long:
             self._overflow.madvise(mmap.MADV_DONTNEED)
         self.used = 0

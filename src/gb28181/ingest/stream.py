@@ -6,6 +6,7 @@ to those who watch, and, while nothing is recorded, to a bounded memory from whi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -18,6 +19,8 @@ from gb28181.media import rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
 from gb28181.media.reorder import Reorder, Run
 from gb28181.messages import LOSS, RECORDED, EndCause, MediaTransport, OpenReceiver, Progress, StreamState
+
+logger = logging.getLogger(__name__)
 
 What = Literal["connected", "first_rtp", "first_ps", "first_key_frame", "silent", "resumed", "disconnected", "recording"]
 
@@ -139,6 +142,19 @@ class Stream:
             self._feed(b"".join([view[bounds[place][0] : bounds[place][1]] for place in kept]), None)
         self._expect()
 
+    def failed(self) -> None:
+        """A fault of ours met these packets: they are given up, the stream begins anew with the next ones."""
+        self.note = "internal error, see the log"
+        logger.exception("stream failed", extra={"stream_id": self.stream_id})
+        if self.recorder is not None:
+            self.recorder.close("closed", self._moment.now)
+        offset = self._cutter.offset
+        self._reorder = Reorder(window_s=self._settings.reorder_ms / 1000, window_packets=self._settings.reorder_packets)
+        self._cutter = KeyFrameCutter(offset)
+        self._gop.clear()
+        self._gop_bytes = 0
+        self._expect()
+
     # --- time --------------------------------------------------------------------------------------------------------
 
     def pull(self) -> None:
@@ -229,9 +245,8 @@ class Stream:
 
     def heard_rtcp(self, data: bytes) -> bool:
         """Takes RTCP of the sender; returns whether it was any."""
-        for item in rtcp.parse(data):
-            if isinstance(item, rtcp.SenderReport):
-                self.reception.heard(item, self._moment.now)
+        for report in rtcp.parse(data):
+            self.reception.heard(report, self._moment.now)
         return rtp.is_rtcp(data)
 
     def rtcp_addresses(self) -> list[tuple[str, int]]:

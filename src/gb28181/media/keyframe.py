@@ -1,7 +1,8 @@
 """Cuts a program stream at its key frames without demuxing it (Annex C.1, ISO/IEC 13818-1 §2.5).
 
 A key frame is a pack whose first slice is an IDR or IRAP NAL unit. Parameter sets alone make none (quirk Q148d), and a
-system header is no proof: it counts only for a stream in which no NAL unit can be recognised at all (SVAC, encrypted).
+system header is no proof: it counts only for a stream in which no NAL unit can be recognised at all (SVAC, encrypted). It
+saves work where every key frame so far had one: most packs without it are then passed over, and some still examined.
 The codec is not asked for, it shows in each NAL header: slices of H.264 have odd header bytes, those of H.265 even ones.
 
 Invariant: the pieces joined are the bytes that were fed, each once and in order, whatever the chunking.
@@ -29,6 +30,9 @@ _LONGEST_HEADER: Final = 4096
 #: Chunks whose packs all began at a packet before the packets are trusted, and how often that is checked.
 _TRUST_AFTER: Final = 16
 _CHECK_EVERY: Final = 32
+#: Key frames in a row that had a system header before packs without one are passed over, except in every eighth chunk.
+_HINT_AFTER: Final = 4
+_HINT_CHECK_EVERY: Final = 8
 #: Packs without a recognisable NAL unit before system headers are taken for key frames.
 _OPAQUE_PACKS: Final = 100
 
@@ -70,20 +74,25 @@ class KeyFrameCutter:
     """Turns chunks of one stream into pieces that begin at its key frames.
 
     What follows a pack header is held back until its first slice is seen, at most 64 KiB.
+
+    Args:
+        offset: Place in the stream of the first byte that will be fed.
     """
 
     __slots__ = (
-        "_aligned", "_broken", "_checked", "_headers", "_lost", "_nal_seen", "_offset", "_opaque", "_tail", "_tail_at", "packs",
+        "_aligned", "_broken", "_checked", "_headers", "_hinted", "_lost", "_nal_seen", "_offset", "_opaque", "_tail",
+        "_tail_at", "packs",
     )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._offset = 0  # of the next byte that leaves
+    def __init__(self, offset: int = 0) -> None:
+        self._offset = offset  # of the next byte that leaves
         self._tail = b""  # not decided yet
         self._tail_at = 0
         self._lost = 0  # losses before the next byte
         self._broken = False
         self._aligned = 0
-        self._checked = 0
+        self._checked = 0  # chunks
+        self._hinted = 0  # key frames in a row with a system header
         self._nal_seen = False
         self._opaque = self._headers = 0
         self.packs = 0  # pack headers seen
@@ -146,11 +155,15 @@ class KeyFrameCutter:
         begin = 0
         key: tuple[bool, int | None] = (False, None)
         last = len(positions) - 1
+        is_hinted = self._hinted >= _HINT_AFTER and self._checked % _HINT_CHECK_EVERY != 0
         for place, position in enumerate(positions):
             end = len(data) if place == last else positions[place + 1]
             self.packs += 1
+            if is_hinted and _has_system_header(data, position) is False:
+                continue
             verdict, pts = self._examine(data, position, end)
             if verdict is _Verdict.KEY:
+                self._hinted = self._hinted + 1 if _has_system_header(data, position) else 0
                 if position > begin:
                     out.append(self._piece(data[begin:position], first_at if begin == 0 else at, *key))
                 begin, key = position, (True, pts)
@@ -261,6 +274,13 @@ def _after_pack_header(data: bytes, begin: int, end: int) -> int:
     if marker >> 6 == 1:
         return begin + 14 + (data[begin + 13] & 7)
     return begin + (12 if marker >> 4 == 2 else 4)  # ISO/IEC 11172-1, or nothing known
+
+
+def _has_system_header(data: bytes, pack: int) -> bool | None:
+    """Whether a system header follows a pack header directly; None where the data end before it."""
+    if pack + 25 > len(data):
+        return None
+    return data[pack + 17 + (data[pack + 13] & 7)] == _SYSTEM_HEADER
 
 
 def _read_pts(data: bytes, at: int) -> int:

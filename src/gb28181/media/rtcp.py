@@ -14,7 +14,6 @@ from aiortp.packet import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSo
 
 CLOCK_HZ: Final = 90_000
 _SR: Final = 200
-_BYE: Final = 203
 _CNAME: Final = 1
 _HEADER: Final = struct.Struct(">BBH")
 _SENDER: Final = struct.Struct(">IQIII")
@@ -30,14 +29,9 @@ class SenderReport:
     rtp_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """The sender ends its stream."""
-
-
-def parse(data: bytes) -> list[SenderReport | Goodbye]:
-    """What matters to a receiver in a compound packet, as far as it is sound."""
-    out: list[SenderReport | Goodbye] = []
+def parse(data: bytes) -> list[SenderReport]:
+    """The sender reports in a compound packet, as far as it is sound."""
+    out: list[SenderReport] = []
     position = 0
     while position + _HEADER.size <= len(data):
         flags, kind, words = _HEADER.unpack_from(data, position)
@@ -47,8 +41,6 @@ def parse(data: bytes) -> list[SenderReport | Goodbye]:
         if kind == _SR and body + _SENDER.size <= len(data):
             ssrc, ntp, timestamp, _, _ = _SENDER.unpack_from(data, body)
             out.append(SenderReport(ssrc, ntp, timestamp))
-        elif kind == _BYE:
-            out.append(Goodbye())
         position = body + 4 * words
     return out
 
