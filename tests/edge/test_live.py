@@ -188,7 +188,7 @@ async def test_viewer_stays_while_the_stream_begins_anew(make_world):
 
 async def test_lost_bytes_cost_a_picture_and_not_the_stream(make_world):
     world = await make_world()
-    packs = program_stream(encoded("h264", frames=20, gop=10))
+    packs = program_stream(encoded("h264", frames=20, gop=30))
     opening = asyncio.ensure_future(world.client.get(world.live()))
     await world.ingest.watched.wait()
     for number, data in enumerate(packs):
@@ -233,7 +233,7 @@ async def test_slow_viewer_is_set_back_to_a_key_frame_and_nobody_waits_for_it(ma
 
 
 async def test_stream_without_pictures_is_explained(make_world, monkeypatch):
-    monkeypatch.setattr("gb28181.edge.channel.FIRST_S", 0.5)
+    monkeypatch.setattr("gb28181.edge.channel.PICTURE_S", 0.5)
     world = await make_world()
     opening = asyncio.ensure_future(world.client.get(world.live()))
     await world.ingest.watched.wait()

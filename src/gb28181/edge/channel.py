@@ -18,13 +18,16 @@ from gb28181.edge.ingests import IngestClient
 from gb28181.edge.timeline import Timeline
 from gb28181.edge.viewer import Viewer
 from gb28181.media.nal import VideoCodec
-from gb28181.media.ps import AccessUnit, PsParser
+from gb28181.media.ps import PsParser
+from gb28181.media.ps_pictures import AccessUnit
 from gb28181.messages import LOSS, MediaChunk, WatchStarted
 
 logger = logging.getLogger(__name__)
 
 FIRST_S: Final = 20.0
 AGAIN_S: Final = 60.0
+#: A running stream may have to be waited for longer: smart codecs send a key frame every 10 to 25 s (quirk Q146).
+PICTURE_S: Final = 30.0
 #: Gaps inside a picture are shorter: an ingest hands on a watched stream every 20 ms.
 _IDLE_S: Final = 0.03
 _ASK_S: Final = 1.0
@@ -114,8 +117,8 @@ class LiveChannel:
                     break
                 patience = AGAIN_S
         finally:
+            self.failure = self._diagnosis()
             self._release()
-            self.failure = self.failure or self._diagnosis()
             if not self.ready.done():
                 self.ready.set_result(None)
             for feed in self.feeds.values():
@@ -126,7 +129,7 @@ class LiveChannel:
         """Until the stream ends; False when it runs and shows nothing."""
         if not self.ready.done():
             try:
-                async with asyncio.timeout(FIRST_S):
+                async with asyncio.timeout(PICTURE_S):
                     await self._stirred.wait()
             except TimeoutError:
                 return False

@@ -50,8 +50,22 @@ _AWAY: Final = (
 )
 
 
-class _TooLarge(Exception):
-    """The body of the request grew beyond the limit while it was passed on."""
+class _Body:
+    """The body of a request on its way, cut off where it grows too long; `too_large` says so afterwards."""
+
+    def __init__(self, request: web.Request, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self.too_large = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        total = 0
+        async for data in self._request.content.iter_any():
+            total += len(data)
+            if total > self._limit:
+                self.too_large = True
+                raise ConnectionResetError("the body is too long")
+            yield data
 
 
 class Proxy:
@@ -94,12 +108,13 @@ class Proxy:
     async def _http(self, request: web.Request) -> web.StreamResponse:
         assert self._session is not None
         response: web.StreamResponse | None = None
+        body = _Body(request, self._limit)
         try:
             async with self._session.request(
                 request.method,
                 self._url(request),
                 headers=_forwarded(request),
-                data=self._body(request) if request.body_exists else None,
+                data=body if request.body_exists else None,
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:
@@ -113,13 +128,13 @@ class Proxy:
                     await response.write(data)
                 await response.write_eof()
                 return response
-        except _TooLarge:
-            return self._too_large()
         except TimeoutError:
             return self._broken(
                 request, response, problem(504, "control_timeout", f"control did not answer within {_ANSWER_S:.0f} s")
             )
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, ConnectionError):
+            if body.too_large:
+                return self._too_large()
             return self._broken(request, response, problem(503, _UNAVAILABLE, _AWAY))
 
     def _broken(self, request: web.Request, begun: web.StreamResponse | None, instead: web.Response) -> web.StreamResponse:
@@ -129,14 +144,6 @@ class Proxy:
         if request.transport is not None:
             request.transport.abort()
         return begun
-
-    async def _body(self, request: web.Request) -> AsyncIterator[bytes]:
-        total = 0
-        async for data in request.content.iter_any():
-            total += len(data)
-            if total > self._limit:
-                raise _TooLarge
-            yield data
 
     def _too_large(self) -> web.Response:
         return problem(413, "too_large", f"the request is longer than {self._limit} bytes (http.max_body_bytes)")

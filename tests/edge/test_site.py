@@ -1,0 +1,66 @@
+"""The console's files."""
+
+from __future__ import annotations
+
+import pytest
+from yarl import URL
+
+
+@pytest.fixture
+async def world(make_world):
+    world = await make_world()
+    (world.console / "assets").mkdir(parents=True)
+    (world.console / "index.html").write_text("<!doctype html>console")
+    (world.console / "assets" / "index-Ab12Cd34.js").write_text("1")
+    (world.console / "favicon.svg").write_text("<svg/>")
+    (world.console.parent / "outside.txt").write_text("TOP-CONTENT")
+    return world
+
+
+async def test_page_that_says_how_to_build_when_nothing_is_built(make_world):
+    world = await make_world()
+    async with world.client.get(world.url + "/") as answer:
+        assert answer.status == 200
+        assert "./scripts/setup" in await answer.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/devices/34020000001320000001"])
+async def test_paths_of_the_console_get_its_page(world, path):
+    async with world.client.get(world.url + path) as answer:
+        assert await answer.text() == "<!doctype html>console"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe-eval" not in policy
+
+
+async def test_hashed_assets_are_kept_for_ever(world):
+    async with world.client.get(world.url + "/assets/index-Ab12Cd34.js") as answer:
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.content_type in ("text/javascript", "application/javascript")
+
+
+async def test_other_files_are_asked_for_again(world):
+    async with world.client.get(world.url + "/favicon.svg") as answer:
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.content_type == "image/svg+xml"
+
+
+@pytest.mark.parametrize("path", ["/assets/gone-Ab12Cd34.js", "/media/x", "/metrics/x"])
+async def test_what_is_not_there_is_404_and_no_page(world, path):
+    async with world.client.get(world.url + path) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/..%2foutside.txt", "/assets/..%2f..%2foutside.txt", "/%2e%2e/outside.txt", "/a%00b"])
+async def test_nothing_outside_the_folder_is_served(world, path):
+    async with world.client.get(URL(world.url + path, encoded=True)) as answer:
+        assert "TOP-CONTENT" not in await answer.text()
+
+
+async def test_method_that_is_not_served_is_405_in_json(world):
+    async with world.client.post(world.url + "/live") as answer:
+        assert answer.status == 405
+        assert (await answer.json())["error"]["code"] == "method_not_allowed"
