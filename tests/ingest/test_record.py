@@ -6,13 +6,14 @@ import random
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from aiortp.packet import RtcpPacket, RtcpRrPacket
 
-from gb28181.messages import Done, OpenReceiver, Progress, ReceiverOpened, SegmentClosed, Stop
+from gb28181.messages import Done, OpenReceiver, Progress, ReceiverOpened, SegmentClosed, Snapshot, SnapshotRequest, Stop
 from gb28181.storage.index import KEY, LOSS, Index, parse_index
 from tests.ingest.process import IngestProcess
 from tests.ingest.sender import UdpSender, chopped, framed, packetise, packs, swapped
@@ -443,3 +444,36 @@ def test_rotten_volume_leaves_the_good_one(ingest: Start, footage: bytes, tmp_pa
     control.until("s1", lambda stream: stream.packets == 800 and stream.volume == str(running.volume))
     control.close_receiver("s1")
     assert control.of(SegmentClosed).volume == str(running.volume)
+
+
+def test_receiver_that_nobody_uses_closes_itself_without_control(ingest: Start) -> None:
+    running = ingest()
+    control = running.client().attach()
+    control.send(OpenReceiver(1, "s1", "d", "c", "udp", 1, deadline_s=0.2))
+    first = control.of(ReceiverOpened).port
+    control.close()
+    second = running.client()
+    while True:
+        second.attach()
+        second.send(SnapshotRequest(5))
+        if not second.of(Snapshot, request_id=5).streams:
+            break
+        second.close()
+        time.sleep(0.3)
+        second = running.client()
+    assert second.open("s2") != first
+
+
+def test_orphan_closes_its_segments_and_ends(ingest: Start, footage: bytes) -> None:
+    running = ingest(media={"orphan_s": 1.0})
+    control = running.client().attach()
+    port = control.open("s1")
+    control.record("s1")
+    packets = packetise(footage)
+    send_udp(port, packets)
+    control.until("s1", lambda stream: stream.packets == len(packets))
+    control.close()
+    assert running.process is not None
+    assert running.process.wait(20) == 0
+    (file,) = running.volume.rglob("*.ps")
+    assert file.read_bytes() == footage
