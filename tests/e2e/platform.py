@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -46,6 +48,7 @@ class Platform:
     sip_port: int = 0
     token: str = ""
     client: aiohttp.ClientSession | None = None
+    ports: str = field(default_factory=lambda: free_ports(400))
 
     @property
     def url(self) -> str:
@@ -62,7 +65,7 @@ class Platform:
     async def start(self, *, seconds: float = 60) -> None:
         """Starts it and logs in; with the same data folder again it is a restart."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GB28181__")}
-        environ |= QUICK | self.settings
+        environ |= QUICK | {"GB28181__MEDIA__PORTS": self.ports} | self.settings
         if self.sip_port:  # the cameras know where it was
             environ["GB28181__SIP__PORT"] = str(self.sip_port)
             environ["GB28181__HTTP__PORT"] = str(self.http_port)
@@ -181,6 +184,24 @@ async def poll(
             tail = log.read_text()[-6000:] if log and log.exists() else ""
             raise AssertionError(f"not within {seconds:.0f} s: {what}\n{tail}")
         await asyncio.sleep(pause)
+
+
+def free_ports(count: int) -> str:
+    """A range of media ports that nobody listens on now, below the ephemeral ones; the server takes the next where one is taken."""
+    chance = random.SystemRandom()
+    while True:
+        low = chance.randrange(12_000, 32_000 - count, 2)
+        if all(_is_free(port) for port in range(low, low + count, 20)):
+            return f"{low}-{low + count - 1}"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def path_of(channel: dict[str, Any]) -> str:

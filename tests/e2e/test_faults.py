@@ -58,25 +58,12 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     settings = {
         "RECORDING__DEFAULT_MODE": "always",
         "RECORDING__SEGMENT_SECONDS": "5",
-        "RECORDING__GAP_SECONDS": "2",
+        "RECORDING__GAP_SECONDS": "1",
+        "RECORDING__WRITE_SECONDS": "0.3",
         "RECORDING__RETRY_MAX_S": "5",
         "SIP__OFFLINE_AFTER_S": "20",
     }
     async with platform(folder, **settings) as server:
-        options = (
-            "--ipc",
-            "10",
-            "--keepalive",
-            str(KEEPALIVE_S),
-            "--retry",
-            "5",
-            "--size",
-            "352x288",
-            "--gop",
-            "1",
-            "--bitrate",
-            "256",
-        )
         with cameras(server.sip_port, folder, *CAMERAS) as camera:
             made = Town(server, camera)
             await made.recording(seconds=120)
@@ -181,20 +168,6 @@ async def test_a_camera_that_goes_away_and_comes_back_is_recorded_again(town: To
 
     await poll(none_recording, seconds=40, what="silence noticed", log=town.server.log)
     folder = town.server.data.parent
-    options = (
-        "--ipc",
-        "10",
-        "--keepalive",
-        str(KEEPALIVE_S),
-        "--retry",
-        "5",
-        "--size",
-        "352x288",
-        "--gop",
-        "1",
-        "--bitrate",
-        "256",
-    )
     with cameras(town.server.sip_port, folder, *CAMERAS, name="again"):
         back = time.time()
         channels = await town.recording(since=back, seconds=30)

@@ -13,9 +13,9 @@ from gb28181.catalog.model import Channel
 from gb28181.config import RecordingSettings
 from gb28181.device.model import DeviceOnline
 from gb28181.errors import Invalid, NoPicture, NotFound
-from gb28181.messages import Progress, StreamState
+from gb28181.messages import Progress, Snapshot, StreamState
 from gb28181.recording.service import RecordingService
-from gb28181.session.model import StreamDown
+from gb28181.session.model import IngestUp, StreamDown
 from tests.recording.world import DEVICE, NOW, SECOND, At, World, closed, key
 
 
@@ -206,3 +206,36 @@ async def test_an_empty_or_endless_range_is_refused() -> None:
             await service.recordings(key(), NOW, NOW)
         with pytest.raises(Invalid, match="62 days"):
             await service.recordings(key(), 0, NOW)
+
+
+async def test_a_hole_after_a_rotated_segment_gets_the_cause_of_the_streams_end() -> None:
+    """A killed ingest reports nothing: its successor's first segment shows the hole."""
+    world = world_of(recording_mode="always")
+    async with recording(world) as service:
+        await until(lambda: key() in world.held)
+        await service.store_segments([closed(0, 300)])
+        world.held.clear()
+        world.bus.publish(StreamDown(key(), "s", "ingest_restarted"))
+        await service.store_segments([closed(310, 600)])
+    assert [(gap.start - NOW, gap.end - NOW, gap.cause) for gap in world.gaps] == [
+        (300 * SECOND, 310 * SECOND, "ingest_restarted")
+    ]
+
+
+async def test_time_in_which_recording_was_switched_off_is_no_gap() -> None:
+    world = world_of()
+    async with recording(world, At(NOW + 1000 * SECOND)) as service:
+        await service.store_segments([closed(0, 300, cause="closed"), closed(500, 800)])
+        page = await service.recordings(key(), NOW, NOW + 800 * SECOND)
+    assert page.gaps == []
+    assert page.coverage == pytest.approx(600 / 800)
+
+
+async def test_an_adopted_stream_of_a_channel_that_was_not_stored_yet_goes_on_recording() -> None:
+    world = World()
+    held = StreamState("s", str(DEVICE), str(key().channel_id), "udp", 1, recording=True, segment_start=NOW)
+    async with recording(world) as service:
+        world.held.add(key())
+        world.bus.publish(IngestUp("ingest-0", 1, Snapshot(1, (held,))))
+        service._reconcile(0.0)
+        assert key() in world.held

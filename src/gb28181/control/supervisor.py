@@ -50,7 +50,7 @@ class Child:
         self.restarts = 0
         self.pid = 0
         self._arguments = arguments
-        self._config = config
+        self.config = config
         self._detached = detached
         self._process: asyncio.subprocess.Process | None = None
 
@@ -79,7 +79,7 @@ class Child:
         self.pid = process.pid
         assert process.stdin is not None
         try:
-            process.stdin.write(self._config)
+            process.stdin.write(self.config)
             await process.stdin.drain()
             process.stdin.close()
         except (BrokenPipeError, ConnectionResetError):
@@ -164,8 +164,9 @@ class Supervisor:
     """Runs the parts of one server."""
 
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self._settings = settings
         self._folder = folder
-        config = json.dumps({"settings": dump(settings), "data": str(folder.root)}).encode()
+        config = _config(settings, folder)
         self.ingests = [Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)]
         self.control = Child("control", ["_control"], config)
         self.edge = Child("edge", ["_edge"], config)
@@ -192,8 +193,19 @@ class Supervisor:
         control = await _appears(self._folder.run / "control.ready")
         edge = await _appears(self._folder.run / "edge.port")
         ready = json.loads(control)
+        self._pin(int(edge), ready["sip_port"])
         (self._folder.run / "control.ready").unlink(missing_ok=True)
         on_ready(Started(int(edge), ready["sip_port"], ready["admin_password"]))
+
+    def _pin(self, http_port: int, sip_port: int) -> None:
+        """A port that was taken free (0) stays the same for a part that is started again: cameras and links know it."""
+        settings = self._settings.model_copy(
+            update={
+                "sip": self._settings.sip.model_copy(update={"port": sip_port}),
+                "http": self._settings.http.model_copy(update={"port": http_port}),
+            }
+        )
+        self.control.config = self.edge.config = _config(settings, self._folder)
 
     async def _stop(self) -> None:
         """Viewers first, then control with its BYEs, then the ingests with their last segments."""
@@ -203,6 +215,11 @@ class Supervisor:
         for child in self.ingests:
             child.signal(signal.SIGTERM)
         await asyncio.gather(*(child.wait(_STOP_S) for child in self.ingests))
+
+
+def _config(settings: Settings, folder: DataFolder) -> bytes:
+    """What a part reads from its standard input; passwords are in it."""
+    return json.dumps({"settings": dump(settings), "data": str(folder.root)}).encode()
 
 
 async def _appears(path: Path) -> str:

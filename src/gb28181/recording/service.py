@@ -54,6 +54,7 @@ _CAUSES: Final[dict[str, str]] = {
     "crash": "server_stopped",
     "stopped": "server_stopped",
     "restart": "ingest_restarted",
+    "ingest_restarted": "ingest_restarted",
 }
 
 
@@ -124,6 +125,7 @@ class RecordingService:
         self._bus = bus
         self._clock = clock
         self._attempts: dict[ChannelKey, _Attempt] = {}
+        self._downs: dict[ChannelKey, str] = {}
         self._opening: dict[DeviceId, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._wake = asyncio.Event()
@@ -251,12 +253,16 @@ class RecordingService:
     ) -> list[Gap]:
         """Holes as the disk shows them, with the causes that the ledger knows."""
         ledger = await self._store.gaps_between(key, start, end, limit=100_000)
-        by_end = {segment.end: _CAUSES.get(segment.end_cause, "") for segment in segments}
+        by_end = {segment.end: segment.end_cause for segment in segments}
         holes: list[Gap] = []
         covered = merged(spans, bridge=self._shortest_gap)
         for (_, left), (right, _) in pairwise(covered):
             cause = next((gap.cause for gap in ledger if gap.start < right and (gap.end or end) > left), "")
-            holes.append(Gap(key, left, right, cause or by_end.get(left, "") or "unknown"))
+            if not cause and by_end.get(left) == "closed":
+                continue  # recording was switched off here
+            holes.append(
+                Gap(key, left, right, cause or _CAUSES.get(by_end.get(left, ""), "") or self._downs.get(key, "unknown"))
+            )
         last = covered[-1][1] if covered else start
         for gap in ledger:
             # Before the first segment and after the last one only the ledger knows whether recording was due.
@@ -286,6 +292,7 @@ class RecordingService:
             )
             for event in events
         ]
+        await self._note_holes_before(segments)
         await self._store.add_segments(segments)
         for segment in segments:
             self.counters["segments"] += 1
@@ -294,6 +301,18 @@ class RecordingService:
             if segment.end_cause != "rotated" and self._is_due(segment.key) and not self._writes(segment.key, segment.end):
                 await self._store.open_gap(Gap(segment.key, segment.end, 0, self._cause(segment)))
             self._bus.publish(SegmentStored(segment.key, segment.start, segment.end, segment.bytes))
+
+    async def _note_holes_before(self, segments: Sequence[Segment]) -> None:
+        """A segment that rotated was to be followed at once: what is missing after it nobody could report (a killed ingest)."""
+        before: dict[ChannelKey, Segment | None] = {}
+        for segment in segments:
+            key = segment.key
+            last = before[key] if key in before else await self._store.last_segment(key)
+            before[key] = segment
+            if last is None or last.end_cause != "rotated" or segment.start - last.end <= self._shortest_gap:
+                continue
+            if not await self._store.gaps_between(key, last.end, segment.start, limit=1):
+                await self._store.open_gap(Gap(key, last.end, segment.start, self._downs.get(key, "server_stopped")))
 
     def _writes(self, key: ChannelKey, after: int) -> bool:
         state = self._streams.stream_state(key)
@@ -326,6 +345,7 @@ class RecordingService:
     def _stream_down(self, event: StreamDown) -> None:
         attempt = self._attempts.get(event.key)
         if attempt is not None:
+            self._downs[event.key] = _CAUSES.get(event.cause, event.cause)
             attempt.since = None
             attempt.message = f"the stream ended: {event.cause}"
             attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
@@ -357,6 +377,14 @@ class RecordingService:
         except Gb28181Error:
             return False
 
+    def _is_known(self, key: ChannelKey) -> bool:
+        """A stream that was adopted may be of a channel that was not stored yet: its device will list it again."""
+        try:
+            self._channels.channel(key)
+        except Gb28181Error:
+            return False
+        return True
+
     async def _run(self) -> None:
         while True:
             try:
@@ -377,7 +405,8 @@ class RecordingService:
         due = self._due()
         keys = {channel.key for channel in due}
         for key in [key for key in self._attempts if key not in keys]:
-            self._stop(key)
+            if self._is_known(key):
+                self._stop(key)
         total = sum(self._opening.values())
         for channel in due:
             key = channel.key
