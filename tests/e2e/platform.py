@@ -187,7 +187,7 @@ async def poll(
 
 
 def free_ports(count: int) -> str:
-    """A range of media ports that nobody listens on now, below the ephemeral ones; the server takes the next where one is taken."""
+    """A range of media ports that nobody listens on now, below the ephemeral ones."""
     chance = random.SystemRandom()
     while True:
         low = chance.randrange(12_000, 32_000 - count, 2)
