@@ -1,0 +1,70 @@
+"""One server per data folder; what ends is started again; an ingest that runs is found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from gb28181.control.paths import DataFolder
+from gb28181.control.supervisor import Child, find_ingest, take_lock
+from gb28181.errors import StorageError
+from gb28181.messages import Hello, encode
+
+
+def test_a_data_folder_serves_one_server_and_the_second_is_told_which(tmp_path: Path) -> None:
+    folder = DataFolder.at(tmp_path)
+    held = take_lock(folder)
+    with pytest.raises(StorageError, match=f"pid {os.getpid()}"):
+        take_lock(folder)
+    held.close()
+    take_lock(folder).close()
+
+
+async def test_a_part_that_ends_is_started_again() -> None:
+    child = Child("part", ["--version"], b"")
+    running = asyncio.create_task(child.run())
+    async with asyncio.timeout(20):
+        while child.restarts < 2:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_part_found_running_is_started_anew_when_it_ends() -> None:
+    other = await asyncio.create_subprocess_exec("sleep", "60")
+    child = Child("part", ["--version"], b"")
+    running = asyncio.create_task(child.run(other.pid))
+    await asyncio.sleep(0)
+    assert child.pid == other.pid
+    other.send_signal(signal.SIGKILL)
+    await other.wait()
+    async with asyncio.timeout(20):
+        while child.pid == other.pid:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def test_an_ingest_is_found_by_its_greeting_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    assert find_ingest(path) == 0
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        for said, pid in ((encode(Hello("ingest-0", 1, 4711)), 4711), (b"SSH-2.0\r\n", 0), (b"", 0)):
+
+            def greet(said: bytes = said) -> None:
+                connection, _ = listener.accept()
+                connection.sendall(said)
+                connection.close()
+
+            thread = threading.Thread(target=greet)
+            thread.start()
+            assert find_ingest(path) == pid
+            thread.join()
