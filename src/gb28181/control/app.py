@@ -37,6 +37,7 @@ from gb28181.ops.loop_lag import LoopLag
 from gb28181.ops.metrics import Metrics, add_ingests, add_process
 from gb28181.ops.system import raise_file_limit
 from gb28181.ports import SipRequest
+from gb28181.recording.archive import Archive
 from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
 from gb28181.router import Router
@@ -50,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 #: How long a start waits for ingests that are still closing what a crash left behind, before it records what it can.
 _INGESTS_S: Final = 20.0
-_FILES: Final = 65536
+_FILES: Final = 16384
 
 
 class Control:
@@ -115,6 +116,7 @@ class Control:
             bus=self.bus,
             clock=self._clock,
         )
+        self.archive = Archive(recordings=self.recordings, channels=self.catalog, store=self.database, clock=self._clock)
         self.retention = RetentionService(
             settings.recording,
             channels=self.catalog,
@@ -142,6 +144,7 @@ class Control:
                 catalog=self.catalog,
                 sessions=self.sessions,
                 recordings=self.recordings,
+                archive=self.archive,
                 accounts=self.accounts,
                 bus=self.bus,
                 clock=self._clock,
