@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from gb28181.accounts.model import User
+from gb28181.accounts.model import AuditEntry, User
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.device.model import Address, Device, Route, SipTransport
 from gb28181.ids import DeviceId
 from gb28181.messages import EndCause, MediaTransport, Snapshot, StreamState
-from gb28181.recording.model import Gap, Segment
+from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.session.model import Dialog, StreamRecord
 
 # --- signalling ----------------------------------------------------------------------------------------------------
@@ -118,7 +118,10 @@ class Signalling(Protocol):
         """The address told to this peer: configured, else the local address of the route to it."""
 
     def is_connected(self, route: Route) -> bool:
-        """Whether a TCP route's connection still stands; always true for UDP."""
+        """Whether a TCP route's connection, or another to the same address, stands; always true for UDP."""
+
+    def keep_open(self, route: Route) -> None:
+        """Sends an empty line over UDP, so that the NAT on the way keeps its hole (quirk Q9); nobody answers it."""
 
 
 Handler = Callable[[SipRequest], Awaitable[None]]
@@ -261,6 +264,18 @@ class SegmentStore(Protocol):
     ) -> list[Segment]:
         """Segments that overlap [start, end), by start then id; `after` is (start, id) of the last one of the page before."""
 
+    async def spans_between(self, key: ChannelKey, start: int, end: int, *, bridge: int) -> list[Span]:
+        """What [start, end) has recorded, joined where a hole is no longer than `bridge`; cut at neither border."""
+
+    async def recorded_by_day(self, key: ChannelKey, start: int, days: int) -> list[tuple[int, int]]:
+        """Recorded microseconds and bytes of so many days of 24 hours from `start` on."""
+
+    async def oldest_by_volume(self) -> dict[str, int]:
+        """Start of the oldest segment of every volume that has one, by the volume's root."""
+
+    async def oldest_by_channel(self) -> dict[ChannelKey, int]:
+        """Start of the oldest segment of every channel that has one."""
+
     async def last_segment(self, key: ChannelKey) -> Segment | None: ...
 
     async def expired_segments(self, key: ChannelKey, before: int, *, limit: int) -> list[Segment]:
@@ -281,13 +296,27 @@ class SegmentStore(Protocol):
 
     async def gaps_between(self, key: ChannelKey, start: int, end: int, *, limit: int) -> list[Gap]: ...
 
+    async def gaps_by_cause(self, start: int, end: int) -> list[GapTotal]:
+        """Gaps of all channels that overlap [start, end), summed by cause, the longest first."""
+
+    async def open_gaps(self, *, limit: int) -> list[Gap]:
+        """Gaps that last, of all channels, the longest first."""
+
 
 class UserStore(Protocol):
     async def load_user(self, username: str) -> User | None: ...
 
     async def save_user(self, user: User) -> None: ...
 
+    async def load_users(self) -> list[User]:
+        """By name."""
+
+    async def delete_user(self, username: str) -> None: ...
+
     async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None: ...
+
+    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
+        """Newest first; `before` is the number of the last one of the page before, "" any user or action."""
 
 
 class Secrets(Protocol):

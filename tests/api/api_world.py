@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from aiohttp.test_utils import TestClient
 from argon2 import PasswordHasher
 
-from gb28181.accounts.model import Role, User
+from gb28181.accounts.model import AuditEntry, Role, User
 from gb28181.accounts.service import AccountService
 from gb28181.api.services import Health, Part, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.clock import Clock
 from gb28181.device.model import Address, Device, Registration, RegistrationRefused, Route
-from gb28181.errors import Conflict, Gb28181Error, NotFound
+from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound
 from gb28181.ids import DeviceId
 from gb28181.messages import StreamState, VolumeState
-from gb28181.recording.model import Gap, Segment
+from gb28181.recording.archive import Day, Kept, Missing, Overview
+from gb28181.recording.model import Gap, GapTotal, Segment
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session, Stage, StageTime
 
@@ -49,6 +50,20 @@ class Users:
 
     async def save_user(self, user: User) -> None:
         self.users[user.username] = user
+
+    async def load_users(self) -> list[User]:
+        return [self.users[name] for name in sorted(self.users)]
+
+    async def delete_user(self, username: str) -> None:
+        self.users.pop(username, None)
+
+    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
+        rows = [
+            AuditEntry(number, datetime(2026, 3, 1, tzinfo=UTC), *row, {})
+            for number, row in enumerate(self.audit, 1)
+            if (before is None or number < before) and user in ("", row[0]) and action in ("", row[1])
+        ]
+        return rows[::-1][:limit]
 
     async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
         self.audit.append((user, action, target))
@@ -215,7 +230,36 @@ class FakeRecordings:
         rows = [row for row in self.segments if after is None or (row.start, row.segment_id) > after]
         page = rows[:limit]
         following = (page[-1].start, page[-1].segment_id) if len(rows) > limit else None
-        return RecordingPage(page, [Gap(key, 1500 * US, 1600 * US, "no_media"), Gap(key, 1700 * US, 0, "x")], 0.5, following)
+        gaps = [Gap(key, 1500 * US, 1600 * US, "no_media"), Gap(key, 1700 * US, 0, "x")]
+        return RecordingPage(page, gaps, 0.5, following, [(0, 1500 * US), (1600 * US, 1700 * US)])
+
+
+class FakeArchive:
+    def __init__(self, catalog: FakeCatalog, recordings: FakeRecordings) -> None:
+        self._catalog = catalog
+        self._recordings = recordings
+        self.asked: list[tuple[ChannelKey, str, str]] = []
+
+    async def calendar(self, key: ChannelKey, month: str, zone: str = "") -> list[Day]:
+        self.asked.append((key, month, zone))
+        if month == "soon":
+            raise Invalid("not a month")
+        return [Day(date(2026, 2, 28), 43_200 * US, 0.5, 9000), Day(date(2026, 3, 1), 0, 0.0, 0)]
+
+    async def overview(self, *, limit: int) -> Overview:
+        hour = 3600 * US
+        status = RecordingStatus("always", "failed", None, "no answer to INVITE", 360)
+        return Overview(
+            oldest={"/v1": self.now - 48 * hour},
+            kept=[Kept(360.0, 2, 24 * hour, 48 * hour)],
+            missing=[Missing(self._catalog.rows[1], status, Gap(K1, self.now - hour, 0, "no_picture"))][:limit],
+            missing_total=7,
+            gaps=[GapTotal("no_media", 3, 2, 1, 90 * US)],
+        )
+
+    @property
+    def now(self) -> int:
+        return int(NOW.timestamp()) * US
 
 
 @dataclass
@@ -237,6 +281,7 @@ class World:
     def __post_init__(self) -> None:
         self.catalog = FakeCatalog(self.devices)
         self.recordings = FakeRecordings(self.catalog)
+        self.archive = FakeArchive(self.catalog, self.recordings)
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = AccountService(
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
@@ -248,6 +293,7 @@ class World:
             catalog=self.catalog,
             sessions=self.sessions,
             recordings=self.recordings,
+            archive=self.archive,
             accounts=self.accounts,
             bus=self.bus,
             clock=self.clock,

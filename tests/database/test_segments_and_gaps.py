@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.database import Database
+from gb28181.database.segments import DAY_US
 from gb28181.ids import DeviceId
-from gb28181.recording.model import Gap
+from gb28181.recording.model import Gap, GapTotal, Span
 from tests.database.database_samples import CAMERA, DEVICE, KEY, segment
 
 OTHER = ChannelKey(DEVICE, DeviceId("34020000001310000002"))
@@ -111,3 +112,61 @@ async def test_gaps_of_a_range_are_those_that_overlap_it(database: Database):
     assert [gap.start for gap in await database.gaps_between(KEY, 10_000, 20_000, limit=9)] == [800]
     assert [gap.start for gap in await database.gaps_between(KEY, 0, 20_000, limit=2)] == [0, 600]
     assert await database.gaps_between(ChannelKey(CAMERA, CAMERA), 0, 9, limit=9) == []
+
+
+async def test_spans_join_segments_over_short_holes_and_say_why_recording_stopped(database: Database):
+    await database.add_segments([segment(0, 100), segment(100, 200), segment(203, 300), segment(400, 500), segment(410, 450)])
+    assert await database.spans_between(KEY, 0, 1000, bridge=5) == [Span(0, 300, "rotated"), Span(400, 500, "rotated")]
+    assert [(span.start, span.end) for span in await database.spans_between(KEY, 0, 1000, bridge=0)] == [
+        (0, 200),
+        (203, 300),
+        (400, 500),
+    ]
+    assert await database.spans_between(KEY, 500, 1000, bridge=5) == []
+    assert await database.spans_between(OTHER, 0, 1000, bridge=5) == []
+
+
+async def test_a_day_counts_what_lies_in_it_and_nothing_twice(database: Database):
+    await database.add_segments(
+        [
+            segment(-50, 50),  # began before the range
+            segment(100, 200),
+            segment(150, 250),  # the same seconds again, by another stream
+            segment(DAY_US - 10, DAY_US + 20),
+            segment(3 * DAY_US - 7, 3 * DAY_US + 9),  # goes on after the range
+        ]
+    )
+    assert await database.recorded_by_day(KEY, 0, 3) == [(50 + 150 + 10, 3000), (20, 0), (7, 1000)]
+    assert await database.recorded_by_day(OTHER, 0, 2) == [(0, 0), (0, 0)]
+
+
+async def test_a_segment_of_more_than_a_day_fills_every_day(database: Database):
+    await database.add_segments([segment(DAY_US // 2, 3 * DAY_US)])
+    days = await database.recorded_by_day(KEY, 0, 4)
+    assert [recorded for recorded, _ in days] == [DAY_US // 2, DAY_US, DAY_US, 0]
+
+
+async def test_oldest_start_of_each_volume_and_channel(database: Database):
+    assert await database.oldest_by_volume() == {}
+    await database.add_segments([segment(200, 300), segment(100, 200, key=OTHER), segment(50, 100, volume="/w")])
+    await database.delete_segments([(await database.segments_between(KEY, 0, 120, limit=1))[0].segment_id])
+    assert await database.oldest_by_volume() == {"/v": 100}
+    assert await database.oldest_by_channel() == {KEY: 200, OTHER: 100}
+
+
+async def test_gaps_are_summed_by_cause_within_the_range(database: Database):
+    for key, start, end, cause in ((KEY, 0, 150, "no_media"), (OTHER, 180, 190, "no_media"), (KEY, 10, 90, "volume_failed")):
+        await database.open_gap(Gap(key, start, end, cause))
+    await database.open_gap(Gap(OTHER, 195, 0, "device_offline"))
+    assert await database.gaps_by_cause(100, 200) == [
+        GapTotal("no_media", 2, 2, 0, 60),
+        GapTotal("device_offline", 1, 1, 1, 5),
+    ]
+
+
+async def test_open_gaps_are_those_that_last(database: Database):
+    await database.open_gap(Gap(KEY, 300, 0, "silent"))
+    await database.open_gap(Gap(OTHER, 100, 0, "silent"))
+    await database.open_gap(Gap(OTHER, 10, 20, "silent"))
+    assert [(gap.key, gap.start, gap.end) for gap in await database.open_gaps(limit=9)] == [(OTHER, 100, 0), (KEY, 300, 0)]
+    assert len(await database.open_gaps(limit=1)) == 1

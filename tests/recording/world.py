@@ -12,10 +12,11 @@ from gb28181.device.model import Device
 from gb28181.errors import NoPicture, NotFound
 from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed, StreamState
-from gb28181.recording.model import Gap, Segment
+from gb28181.recording.model import Gap, GapTotal, Segment, Span
 
 DEVICE = DeviceId("34020000001110000001")
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 NOW = 1_767_225_600 * SECOND
 
 
@@ -118,6 +119,36 @@ class World:
         found = [s for s in self.segments if s.key == which and s.start < end and s.end > start]
         found = sorted(found, key=lambda s: (s.start, s.segment_id))
         return [s for s in found if after is None or (s.start, s.segment_id) > after][:limit]
+
+    async def spans_between(self, which: ChannelKey, start: int, end: int, *, bridge: int) -> list[Span]:
+        spans: list[Span] = []
+        for segment in await self.segments_between(which, start, end, limit=10**9):
+            if spans and segment.start <= spans[-1].end + bridge:
+                spans[-1] = Span(spans[-1].start, segment.end, segment.end_cause)
+            else:
+                spans.append(Span(segment.start, segment.end, segment.end_cause))
+        return spans
+
+    async def recorded_by_day(self, which: ChannelKey, start: int, days: int) -> list[tuple[int, int]]:
+        totals = []
+        for begin in range(start, start + days * DAY, DAY):
+            found = await self.segments_between(which, begin, begin + DAY, limit=10**9)
+            parts = [min(s.end, begin + DAY) - max(s.start, begin) for s in found]
+            totals.append((sum(parts), sum(s.bytes for s in found if s.start >= begin)))
+        return totals
+
+    async def oldest_by_volume(self) -> dict[str, int]:
+        return {s.volume: s.start for s in sorted(self.segments, key=lambda s: -s.start)}
+
+    async def oldest_by_channel(self) -> dict[ChannelKey, int]:
+        return {s.key: s.start for s in sorted(self.segments, key=lambda s: -s.start)}
+
+    async def gaps_by_cause(self, start: int, end: int) -> list[GapTotal]:
+        found = [g for g in self.gaps if g.start < end and (g.end or end) > start]
+        return [GapTotal(g.cause, 1, 1, int(not g.end), min(g.end or end, end) - max(g.start, start)) for g in found]
+
+    async def open_gaps(self, *, limit: int) -> list[Gap]:
+        return sorted((g for g in self.gaps if not g.end), key=lambda g: g.start)[:limit]
 
     async def last_segment(self, which: ChannelKey) -> Segment | None:
         return max((s for s in self.segments if s.key == which), key=lambda s: s.end, default=None)

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gb28181.accounts.throttle import TooManyAttempts
+from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequests
 from gb28181.api import docs_page, openapi
-from gb28181.api.endpoints import access, channels, devices, live, recordings
+from gb28181.api.endpoints import access, channels, devices, live, overview, recordings
 from gb28181.api.events import EventStream
-from gb28181.api.routing import PREFIX, SERVICES, BadRequest, Route, bind
+from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services
 from gb28181.errors import (
     Conflict,
@@ -33,7 +33,7 @@ from gb28181.errors import (
 logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *access.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES, *recordings.ROUTES,
+    *access.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES, *recordings.ROUTES, *overview.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.
@@ -43,6 +43,7 @@ ERRORS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
     (NotFound, 404, "not_found"),
     (Conflict, 409, "conflict"),
     (TooManyAttempts, 429, "too_many_attempts"),
+    (TooManyRequests, 429, "too_many_requests"),
     (Unreachable, 503, "device_offline"),
     (Unavailable, 503, "unavailable"),
     (StorageError, 503, "storage"),
@@ -57,6 +58,7 @@ def create_api(services: Services, *, max_body_bytes: int = 1 << 20) -> web.Appl
     """The application; whoever runs it gives it the Unix socket."""
     app = web.Application(middlewares=[_border], client_max_size=max_body_bytes)
     app[SERVICES] = services
+    app[RATES] = RateLimit(per_s=services.limits.requests_per_s, burst=services.limits.requests_per_s * BURST_S)
     events = EventStream()
     document = json.dumps(openapi.document(ROUTES), ensure_ascii=False, indent=1)
     page = docs_page.render(openapi.document(ROUTES))
@@ -67,16 +69,20 @@ def create_api(services: Services, *, max_body_bytes: int = 1 << 20) -> web.Appl
     async def serve_page(_request: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": docs_page.POLICY})
 
+    async def serve_style(_request: web.Request) -> web.Response:
+        return web.Response(text=docs_page.STYLE, content_type="text/css")
+
     async def serve_metrics(_request: web.Request) -> web.Response:
         return web.Response(body=services.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     for endpoint in ROUTES:
         app.router.add_route(endpoint.method, PREFIX + endpoint.path, bind(endpoint))
-    app.router.add_get("/health", bind(access.health))
+    app.router.add_get("/health", bind(access.LIVENESS))
     app.router.add_get("/metrics", serve_metrics)
     app.router.add_get(f"{PREFIX}/events", events.serve, allow_head=False)
     app.router.add_get("/api/openapi.json", serve_document)
     app.router.add_get("/api/docs", serve_page)
+    app.router.add_get("/api/docs.css", serve_style)
     app.on_shutdown.append(events.close)
     return app
 
@@ -107,6 +113,9 @@ async def _border(request: web.Request, handler: Callable[[web.Request], Awaitab
     if not response.prepared:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        # Nothing that the API sends is a page, but its documentation, which has a policy of its own.
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response
 
 
@@ -120,7 +129,7 @@ def failure(error: Gb28181Error) -> web.Response:
         if isinstance(error, kind):
             detail = {"errors": error.problems} if isinstance(error, BadRequest) else None
             response = _problem(status, code, str(error), detail=detail)
-            if isinstance(error, TooManyAttempts):
+            if isinstance(error, TooManyAttempts | TooManyRequests):
                 response.headers["Retry-After"] = str(int(error.retry_after_s) + 1)
             return response
     raise error

@@ -12,6 +12,7 @@ from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.clock import Clock
 from gb28181.device.model import Device, RegistrationRefused
 from gb28181.messages import StreamState, VolumeState
+from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session
 
@@ -82,6 +83,14 @@ class Recordings(Protocol):
     ) -> RecordingPage: ...
 
 
+class Archive(Protocol):
+    """`recording.archive.Archive`."""
+
+    async def calendar(self, key: ChannelKey, month: str, zone: str = "") -> Sequence[Day]: ...
+
+    async def overview(self, *, limit: int) -> Overview: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One process, or a part of control.
@@ -116,6 +125,19 @@ class SipAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may have of the API (`http.…` in the configuration).
+
+    Args:
+        requests_per_s: Of one user; a source address that is not logged in has the same.
+        sessions_per_user: Open at once.
+    """
+
+    requests_per_s: float = 100.0
+    sessions_per_user: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything that an endpoint may use.
 
@@ -132,6 +154,7 @@ class Services:
     catalog: Catalog
     sessions: Sessions
     recordings: Recordings
+    archive: Archive
     accounts: AccountService
     bus: Bus
     clock: Clock
@@ -142,3 +165,4 @@ class Services:
     sip: Callable[[], SipAccess]
     health: Callable[[], Health]
     metrics: Callable[[], bytes]
+    limits: Limits = Limits()

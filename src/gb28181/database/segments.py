@@ -11,7 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gb28181.catalog.model import ChannelKey
 from gb28181.database import tables, tracks
 from gb28181.database.rows import Row, Rows, insert_new
-from gb28181.recording.model import Segment
+from gb28181.ids import DeviceId
+from gb28181.recording.model import Segment, Span
+
+DAY_US: Final = 86_400_000_000
 
 _s: Final = tables.segments.c
 
@@ -50,6 +53,53 @@ class SegmentRows(Rows):
                 return []
             statement = between(track.track_id, start, end, longest=track.longest_us, limit=limit, after=after)
             return await _segments(connection, statement)
+
+    async def spans_between(self, key: ChannelKey, start: int, end: int, *, bridge: int) -> list[Span]:
+        async with self._engines.reading() as connection:
+            track = await tracks.track(connection, key)
+            if track is None:
+                return []
+            statement = spans(track.track_id, start, end, longest=track.longest_us, bridge=bridge)
+            found: list[Span] = []
+            begin = None
+            for first, reach, following, end_cause in await connection.execute(statement):
+                found.append(Span(first if begin is None else begin, reach, end_cause))
+                begin = following
+            return found
+
+    async def recorded_by_day(self, key: ChannelKey, start: int, days: int) -> list[tuple[int, int]]:
+        """Recorded microseconds and bytes of so many days from `start` on; a segment's bytes count on the day it began.
+
+        Seconds that two segments have both recorded count once.
+        """
+        totals = [[0, 0] for _ in range(days)]
+        async with self._engines.reading() as connection:
+            track = await tracks.track(connection, key)
+            if track is None:
+                return [(0, 0)] * days
+            statement = by_day(track.track_id, start, days, longest=track.longest_us)
+            for day, recorded, beyond, size in await connection.execute(statement):
+                totals[day][0] += recorded - beyond
+                totals[day][1] += size
+                while beyond > 0 and day + 1 < days:
+                    day += 1
+                    totals[day][0] += min(beyond, DAY_US)
+                    beyond -= DAY_US
+        return [(min(recorded, DAY_US), size) for recorded, size in totals]
+
+    async def oldest_by_volume(self) -> dict[str, int]:
+        """Start of the oldest segment of every volume that has one, by the volume's root."""
+        async with self._engines.reading() as connection:
+            rows = await connection.execute(oldest_of_volumes())
+            return {root: start for root, start in rows if start is not None}
+
+    async def oldest_by_channel(self) -> dict[ChannelKey, int]:
+        """Start of the oldest segment of every channel that has one."""
+        async with self._engines.reading() as connection:
+            rows = await connection.execute(oldest_of_tracks())
+            return {
+                ChannelKey(DeviceId(device), DeviceId(channel)): start for device, channel, start in rows if start is not None
+            }
 
     async def last_segment(self, key: ChannelKey) -> Segment | None:
         async with self._engines.reading() as connection:
@@ -100,6 +150,77 @@ def between(
         # Said twice: the plain comparison moves the beginning of the index range on every backend.
         statement = statement.where(_s.start_us >= after[0], sa.or_(_s.start_us > after[0], _s.segment_id > after[1]))
     return statement.order_by(_s.start_us, _s.segment_id).limit(limit)
+
+
+def spans(track_id: int, start: int, end: int, *, longest: int, bridge: int) -> sa.Select[int, int, int, str]:
+    """One row where recording stops: first start of the range, end, start of what follows or null, and why it ended."""
+    in_order = (_s.start_us, _s.segment_id)
+    run = (
+        sa.select(
+            sa.func.first_value(_s.start_us).over(order_by=in_order).label("first"),
+            sa.func.max(_s.end_us).over(order_by=in_order, rows=(None, 0)).label("reach"),
+            sa.func.lead(_s.start_us).over(order_by=in_order).label("following"),
+            _s.end_cause,
+        )
+        .where(_s.track_id == track_id, _s.start_us > start - longest, _s.start_us < end, _s.end_us > start)
+        .subquery()
+    )
+    stops = sa.or_(run.c.following.is_(None), run.c.following > run.c.reach + bridge)
+    return sa.select(run.c.first, run.c.reach, run.c.following, run.c.end_cause).where(stops).order_by(run.c.reach)
+
+
+def by_day(track_id: int, start: int, days: int, *, longest: int) -> sa.Select[int, int, int, int]:
+    """Number of the day, microseconds that began on it, how many of these lie beyond its end, and bytes."""
+    end = start + days * DAY_US
+    before = sa.func.max(_s.end_us).over(order_by=(_s.start_us, _s.segment_id), rows=(None, -1))
+    begun = sa.case((_s.start_us >= start, _s.bytes), else_=0)
+    run = (
+        sa.select(
+            _s.start_us,
+            begun.label("bytes"),
+            _smaller(_s.end_us, end).label("stop"),
+            sa.func.coalesce(before, 0).label("before"),
+        )
+        .where(_s.track_id == track_id, _s.start_us > start - longest, _s.start_us < end, _s.end_us > start)
+        .subquery()
+    )
+    begin = _larger(_larger(run.c.start_us, start), run.c.before)
+    new = sa.select(begin.label("begin"), run.c.stop, run.c.bytes).where(run.c.stop > begin).subquery()
+    day = (new.c.begin - start) // sa.literal_column(str(DAY_US), sa.BigInteger)
+    dated = sa.select(day.label("day"), new.c.begin, new.c.stop, new.c.bytes).subquery()
+    midnight = start + (dated.c.day + 1) * DAY_US
+    beyond = sa.case((dated.c.stop > midnight, dated.c.stop - midnight), else_=0)
+    return (
+        sa.select(dated.c.day, *(_sum(value) for value in (dated.c.stop - dated.c.begin, beyond, dated.c.bytes)))
+        .group_by(dated.c.day)
+        .order_by(dated.c.day)
+    )
+
+
+def oldest_of_volumes() -> sa.Select[str, int | None]:
+    """Root and first start of each volume: one look into an index each."""
+    first = sa.select(sa.func.min(_s.start_us)).where(_s.volume_id == tables.volumes.c.volume_id).scalar_subquery()
+    return sa.select(tables.volumes.c.root, first)
+
+
+def oldest_of_tracks() -> sa.Select[str, str, int | None]:
+    """Device, channel and first start of each channel: one look into an index each."""
+    track = tables.tracks.c
+    first = sa.select(sa.func.min(_s.start_us)).where(_s.track_id == track.track_id).scalar_subquery()
+    return sa.select(track.device_id, track.channel_id, first)
+
+
+def _smaller(left: sa.ColumnElement[int], right: int) -> sa.ColumnElement[int]:
+    return sa.case((left < right, left), else_=right)
+
+
+def _larger(left: sa.ColumnElement[int], right: sa.ColumnElement[int] | int) -> sa.ColumnElement[int]:
+    return sa.case((left > right, left), else_=right)
+
+
+def _sum(value: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    # PostgreSQL sums BIGINT as NUMERIC, which arrives as Decimal.
+    return sa.cast(sa.func.sum(value), sa.BigInteger)
 
 
 def oldest(volume_id: int, *, limit: int) -> sa.Select[tuple[object, ...]]:

@@ -116,7 +116,8 @@ segments: Final = sa.Table(
     sa.Column("lost", sa.BigInteger, nullable=False),
     sa.Column("key_frames", sa.BigInteger, nullable=False),
     sa.Column("adopted", sa.Boolean, nullable=False),
-    sa.Index("segments_by_time", "track_id", "start_us", "segment_id"),
+    # Holds what calendars and timelines sum up, so that a month of a channel is read from neighbouring pages.
+    sa.Index("segments_by_time", "track_id", "start_us", "segment_id", "end_us", "bytes", "end_cause"),
     sa.Index("segments_by_age", "volume_id", "start_us"),
     sa.Index("segments_by_path", "volume_id", "path", unique=True),
     sqlite_autoincrement=True,  # a number is never given twice: links and pages name segments by it
@@ -131,6 +132,7 @@ gaps: Final = sa.Table(
     sa.Column("end_us", sa.BigInteger, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
     sa.Index("gaps_by_time", "track_id", "start_us"),
+    sa.Index("gaps_by_end", "end_us"),
     # At most one gap of a channel is open, and it is found without reading the closed ones.
     sa.Index("gaps_open", "track_id", unique=True, sqlite_where=sa.text("end_us = 0"), postgresql_where=sa.text("end_us = 0")),
 )

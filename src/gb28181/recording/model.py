@@ -50,6 +50,32 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Time recorded without a hole worth a row; `end_cause` is that of the segment it ends with."""
+
+    start: int
+    end: int
+    end_cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapTotal:
+    """Gaps of one cause in a range.
+
+    Args:
+        channels: How many channels have one.
+        lasting: How many of them last on.
+        length: Their time inside the range, microseconds.
+    """
+
+    cause: str
+    gaps: int
+    channels: int
+    lasting: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingChanged:
     """An operator set a channel's recording, or it began or stopped delivering bytes."""
 

@@ -32,6 +32,7 @@ from gb28181.recording.model import (
     RecordingMode,
     Segment,
     SegmentStored,
+    Span,
     coverage,
     merged,
 )
@@ -80,6 +81,7 @@ class RecordingPage:
 
     Args:
         coverage: Share of the range (up to now) that is recorded, the segment being written included.
+        recorded: What is recorded, the segment being written included, joined over holes not worth a row; sorted.
         next: (start, id) of the last segment when there are more, else None.
     """
 
@@ -87,6 +89,7 @@ class RecordingPage:
     gaps: list[Gap]
     coverage: float
     next: tuple[int, int] | None
+    recorded: Sequence[tuple[int, int]] = ()
 
 
 class _Attempt:
@@ -217,6 +220,10 @@ class RecordingService:
         due = self._due()
         return {"due": len(due), "recording": sum(self._streams.is_recording(channel.key) for channel in due)}
 
+    def unrecorded(self) -> list[Channel]:
+        """Due channels that are not being recorded now."""
+        return [channel for channel in self._due() if not self._streams.is_recording(channel.key)]
+
     async def recordings(
         self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
     ) -> RecordingPage:
@@ -235,27 +242,32 @@ class RecordingService:
         page = await self._store.segments_between(key, start, end, limit=limit + 1, after=after)
         more = len(page) > limit
         page = page[:limit]
-        everything = page
-        if more or after is not None:
-            everything = await self._store.segments_between(key, start, end, limit=200_000)
-        now = self._clock.utc_us()
-        spans = [(segment.start, segment.end) for segment in everything]
+        stored = await self._store.spans_between(key, start, end, bridge=self._shortest_gap)
+        spans = [(span.start, span.end) for span in stored]
+        written = self.being_written(key)
+        if written is not None and written[0] < end and written[1] > start:
+            spans.append(written)
+        horizon = min(end, self._clock.utc_us())
+        covered = merged(spans, bridge=self._shortest_gap)
+        gaps = await self._gaps(key, start, horizon, covered, stored)
+        share = coverage(covered, start, horizon) if horizon > start else 0.0
+        following = (page[-1].start, page[-1].segment_id) if more and page else None
+        return RecordingPage(page, gaps, share, following, covered)
+
+    def being_written(self, key: ChannelKey) -> tuple[int, int] | None:
+        """Start and newest media of the segment that has no row yet, UTC microseconds."""
         state = self._streams.stream_state(key)
-        if state is not None and state.segment_start and self._streams.is_recording(key):
-            spans.append((state.segment_start, max(state.last_media_at, state.segment_start)))
-        horizon = min(end, now)
-        gaps = await self._gaps(key, start, horizon, spans, everything)
-        share = coverage(spans, start, horizon, bridge=self._shortest_gap) if horizon > start else 0.0
-        return RecordingPage(page, gaps, share, (page[-1].start, page[-1].segment_id) if more and page else None)
+        if state is None or not state.segment_start or not self._streams.is_recording(key):
+            return None
+        return state.segment_start, max(state.last_media_at, state.segment_start)
 
     async def _gaps(
-        self, key: ChannelKey, start: int, end: int, spans: Sequence[tuple[int, int]], segments: Sequence[Segment]
+        self, key: ChannelKey, start: int, end: int, covered: Sequence[tuple[int, int]], stored: Sequence[Span]
     ) -> list[Gap]:
         """Holes as the disk shows them, with the causes that the ledger knows."""
         ledger = await self._store.gaps_between(key, start, end, limit=100_000)
-        by_end = {segment.end: segment.end_cause for segment in segments}
+        by_end = {span.end: span.end_cause for span in stored}
         holes: list[Gap] = []
-        covered = merged(spans, bridge=self._shortest_gap)
         for (_, left), (right, _) in pairwise(covered):
             cause = next((gap.cause for gap in ledger if gap.start < right and (gap.end or end) > left), "")
             if not cause and by_end.get(left) == "closed":

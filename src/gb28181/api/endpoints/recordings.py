@@ -56,10 +56,19 @@ class GapView(Model):
     cause: str
 
 
+class SpanView(Model):
+    start: Shown
+    end: Shown
+
+
 class RecordingsAnswer(Model):
-    """`gaps` and `coverage` (0 to 1) are of the whole range on every page."""
+    """`recorded`, `gaps` and `coverage` (0 to 1) are of the whole range on every page.
+
+    `recorded` joins segments that follow each other and includes the one being written; it is what a timeline draws.
+    """
 
     segments: list[SegmentView]
+    recorded: list[SpanView]
     gaps: list[GapView]
     coverage: float
     next: str | None
@@ -100,9 +109,47 @@ async def list_recordings(call: Call[RecordingsQuery, None]) -> RecordingsAnswer
     page = await services.recordings.recordings(call.key, to_us(start), to_us(end), limit=query.limit, after=after)
     return RecordingsAnswer(
         segments=[_segment(services, found) for found in page.segments],
+        recorded=[SpanView(start=from_us(begin), end=from_us(stop)) for begin, stop in page.recorded],
         gaps=[_gap(found) for found in page.gaps],
         coverage=page.coverage,
         next=None if page.next is None else cursors.write(page.next),
+    )
+
+
+class CalendarQuery(Model):
+    month: str = Field(max_length=20, description="such as 2026-11")
+    zone: str = Field(
+        "", max_length=20, description="offset from UTC at which a day begins, such as +08:00, which it is by default"
+    )
+
+
+class DayView(Model):
+    """`coverage`: share of the day, of today up to now, 0 to 1. `bytes`: of the closed segments that began on it."""
+
+    date: str
+    recorded_s: float
+    coverage: float
+    bytes: int
+
+
+class CalendarAnswer(Model):
+    month: str
+    days: list[DayView]
+
+
+@route(
+    "GET", "/devices/{device_id}/channels/{channel_id}/recordings/calendar", right="watch", query=CalendarQuery,
+    response=CalendarAnswer,
+)  # fmt: skip
+async def recordings_calendar(call: Call[CalendarQuery, None]) -> CalendarAnswer:
+    """Shows on which days of a month how much was recorded; days to come are left out."""
+    days = await call.services.archive.calendar(call.key, call.query.month, call.query.zone)
+    return CalendarAnswer(
+        month=call.query.month,
+        days=[
+            DayView(date=day.date.isoformat(), recorded_s=day.recorded / 1e6, coverage=round(day.coverage, 4), bytes=day.bytes)
+            for day in days
+        ],
     )
 
 
@@ -123,4 +170,4 @@ def _gap(found: Gap) -> GapView:
     return GapView(start=from_us(found.start), end=from_us(found.end) if found.end else None, cause=found.cause)
 
 
-ROUTES: tuple[Route, ...] = (set_recording, get_recording, list_recordings)
+ROUTES: tuple[Route, ...] = (set_recording, get_recording, list_recordings, recordings_calendar)
