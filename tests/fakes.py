@@ -74,6 +74,7 @@ class FakeSignalling:
     sent: list[Sent] = field(default_factory=list)
     answer: Callable[[Sent], SipResponse] = lambda _sent: SipResponse(200, "OK", {}, b"")
     dead: set[Address] = field(default_factory=set)
+    kept_open: list[Address] = field(default_factory=list)
 
     def respond(
         self,
@@ -117,7 +118,10 @@ class FakeSignalling:
         return Address("192.0.2.10", 5060)
 
     def is_connected(self, route: Route) -> bool:
-        return route.remote not in self.dead
+        return route.transport == "udp" or (route.connection != 0 and route.remote not in self.dead)
+
+    def keep_open(self, route: Route) -> None:
+        self.kept_open.append(route.remote)
 
     @property
     def status(self) -> int:

@@ -51,6 +51,7 @@ class SipSettings(_Section):
     wrong_passwords_before_403: int = Field(2, ge=0)
     transaction_timeout_s: float = Field(32, gt=0)
     query_timeout_s: float = Field(10, gt=0)
+    nat_keepalive_s: float = Field(25, ge=0)
     max_message_bytes: int = Field(65535, ge=1500)
     max_tcp_message_bytes: int = Field(8 << 20, ge=65535)
     max_tcp_connections: int = Field(20000, ge=1)

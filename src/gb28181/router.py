@@ -65,6 +65,9 @@ class Peers(Protocol):
     def at_address(self, request: SipRequest) -> DeviceId | None:
         """The device registered at the source of the request, when it is the only one there."""
 
+    def seen(self, device_id: DeviceId) -> None:
+        """A request of the device came from where it is registered."""
+
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None: ...
 
 
@@ -191,7 +194,10 @@ class Router:
     def _sender(self, request: SipRequest) -> DeviceId:
         for finder in self._finders:
             for device_id in finder(request):
-                if self._peers.admit(device_id, request) != "refused":
+                admission = self._peers.admit(device_id, request)
+                if admission == "accepted":
+                    self._peers.seen(device_id)
+                if admission != "refused":
                     return device_id
         if (neighbour := self._peers.at_address(request)) is not None:
             return neighbour

@@ -8,7 +8,7 @@ import pytest
 
 from gb28181.catalog.handlers import routes
 from gb28181.catalog.model import CatalogFinished, ChannelsChanged
-from gb28181.device.model import Device, DeviceOffline
+from gb28181.device.model import Device, DeviceOffline, DeviceOnline
 from gb28181.errors import Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
@@ -63,6 +63,7 @@ async def test_a_restart_asks_nobody_whose_copy_is_fresh() -> None:
         after.devices.known, after.devices.online = dict(world.devices.known), {DEVICE}
         async with after.catalog:
             await after.catalog.load()
+            after.bus.publish(DeviceOnline(DEVICE))
             await after.pass_time(60)
             assert after.devices.asked == []
             assert after.names() == ["Camera 1", "Camera 2"]

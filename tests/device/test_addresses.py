@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from gb28181.device.model import Address, DeviceChanged, DeviceMoved, DeviceOffline, DeviceOnline
+from gb28181.device.model import Address, DeviceChanged, DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
+from gb28181.device.nat import KeepAlives
 from gb28181.errors import Conflict, Invalid, NotFound, PeerTimeout, Unreachable
+from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse, DeviceStatusQuery
 from gb28181.manscdp.element import Result
 from gb28181.ports import SipResponse
@@ -174,14 +176,212 @@ async def test_a_message_without_a_device_in_from_is_known_by_its_address() -> N
 # --- restart -------------------------------------------------------------------------------------------------------
 
 
-async def test_registrations_survive_a_restart() -> None:
-    before = await registered()
+async def restarted(before: World) -> World:
+    """A new process with what the one before has stored."""
     after = World(store=before.store)
     await after.devices.load()
-    assert after.devices.route(DEVICE) == udp()
+    return after
+
+
+async def test_registrations_survive_a_restart() -> None:
+    after = await restarted(await registered())
+    assert after.devices.is_online(DEVICE)
     assert await after.keepalive() == 200
+    assert after.devices.route(DEVICE) == udp()
     after.pass_time(179)
     assert after.devices.is_online(DEVICE)
+
+
+async def test_a_restored_address_is_not_used_before_its_device_was_heard() -> None:
+    after = await restarted(await registered())
+    with pytest.raises(Unreachable, match=r"before the restart from 192\.0\.2\.20:5060 and was not heard since"):
+        after.devices.route(DEVICE)
+    assert after.devices.gauges()["unconfirmed"] == 1
+    await after.keepalive()
+    assert after.devices.route(DEVICE) == udp()
+    assert after.events == [DeviceOnline(DEVICE)], "who waits for it tries at once"
+    assert after.devices.gauges()["unconfirmed"] == 0
+    await after.keepalive()
+    assert after.events == [DeviceOnline(DEVICE)]
+
+
+@pytest.mark.parametrize("status", [200, 404, 405, 501])
+async def test_any_answer_to_the_question_at_the_start_is_a_sign_of_life(status: int) -> None:
+    after = await restarted(await registered())
+    after.signalling.answer = lambda _sent: SipResponse(status, "", {}, b"")
+    async with after.devices:
+        await settle()
+        assert after.devices.route(DEVICE) == udp()
+    assert [type(sent.command) for sent in after.signalling.sent] == [DeviceStatusQuery]
+    assert after.events == [DeviceOnline(DEVICE)]
+
+
+async def test_a_restored_device_that_does_not_answer_is_asked_once_and_waited_for() -> None:
+    after = await restarted(await registered())
+    after.signalling.dead.add(udp().remote)
+    async with after.devices:
+        await settle()
+        assert after.devices.counters()["confirmations_failed"] == 1
+        with pytest.raises(Unreachable):
+            after.devices.route(DEVICE)
+    assert len(after.signalling.sent) == 1
+    after.pass_time(181)
+    assert after.events == [DeviceOffline(DEVICE, "keepalive_timeout")]
+
+
+async def test_every_request_from_its_address_is_a_sign_of_life() -> None:
+    after = await restarted(await registered())
+    await after.router.handle(message(ACME))
+    assert after.devices.route(DEVICE) == udp()
+    assert after.events == [DeviceOnline(DEVICE)]
+
+
+async def test_a_renewal_after_a_restart_is_a_sign_of_life() -> None:
+    after = await restarted(await registered())
+    await after.register()
+    assert after.devices.route(DEVICE) == udp()
+    assert after.events == [DeviceOnline(DEVICE), DeviceRegistered(DEVICE, is_new=False)]
+
+
+async def test_a_keepalive_from_another_port_says_nothing_for_the_old_one() -> None:
+    after = await restarted(await registered())
+    after.signalling.dead.add(udp().remote)
+    await after.keepalive(route=OTHER_PORT)
+    with pytest.raises(Unreachable):
+        after.devices.route(DEVICE)
+    async with after.devices:
+        after.pass_time(61)
+        await after.keepalive(route=OTHER_PORT)
+        await settle()
+        assert after.devices.route(DEVICE) == OTHER_PORT
+
+
+async def test_a_stranger_confirms_no_address() -> None:
+    after = await restarted(await registered())
+    assert await after.keepalive(route=OTHER_HOST) == 403
+    with pytest.raises(Unreachable):
+        after.devices.route(DEVICE)
+
+
+async def test_every_restored_device_is_asked() -> None:
+    before = World()
+    users = [f"340200000011100{number:05d}" for number in range(20)]
+    for user in users:
+        await before.register(user)
+    after = await restarted(before)
+    async with after.devices:
+        async with asyncio.timeout(10):
+            while len(after.signalling.sent) < 20:
+                await asyncio.sleep(0.001)
+    assert {sent.to for sent in after.signalling.sent} == set(users)
+
+
+# --- TCP -----------------------------------------------------------------------------------------------------------
+
+
+CONNECTED = tcp(Address("192.0.2.20", 40000), 5)
+
+
+async def test_a_restored_tcp_device_is_asked_at_its_contact() -> None:
+    before = World()
+    await before.register(route=CONNECTED, contact=f"<sip:{DEVICE}@192.0.2.20:5066;transport=tcp>")
+    after = await restarted(before)
+    async with after.devices:
+        await settle()
+        assert after.devices.route(DEVICE) == tcp(Address("192.0.2.20", 5066), 0)
+    assert {sent.route.remote for sent in after.signalling.sent} == {Address("192.0.2.20", 5066)}
+
+
+async def test_a_contact_on_another_host_is_never_dialled() -> None:
+    """It is the device's address behind its NAT; in our network it is somebody else's."""
+    before = World()
+    await before.register(route=CONNECTED, contact=f"<sip:{DEVICE}@10.0.0.5:5060>")
+    after = await restarted(before)
+    async with after.devices:
+        await settle()
+        assert after.signalling.sent == []
+        await after.keepalive(route=tcp(Address("192.0.2.20", 40007), 1))
+        await settle()
+        assert after.devices.route(DEVICE) == tcp(Address("192.0.2.20", 40007), 1)
+    assert after.events == [DeviceOnline(DEVICE)]
+
+
+async def test_a_device_that_closed_its_connection_is_called_at_its_contact() -> None:
+    world = World()
+    await world.register(route=CONNECTED, contact=f"<sip:{DEVICE}@192.0.2.20:5066>")
+    assert world.devices.route(DEVICE) == CONNECTED
+    world.signalling.dead.add(CONNECTED.remote)
+    assert world.devices.route(DEVICE) == tcp(Address("192.0.2.20", 5066), 0)
+    await world.register(route=CONNECTED, contact=f"<sip:{DEVICE}@10.0.0.5:5060>")
+    with pytest.raises(Unreachable, match="has closed its TCP connection"):
+        world.devices.route(DEVICE)
+
+
+# --- NAT -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contact", "via", "is_kept"),
+    [
+        pytest.param("<sip:x@10.0.0.5:5060>", "SIP/2.0/UDP 10.0.0.5:5060;rport;branch=z9hG4bK1", True, id="private"),
+        pytest.param("<sip:x@192.0.2.20:5060>", "SIP/2.0/UDP 10.0.0.5:5060;rport", True, id="contact learned, via private"),
+        pytest.param("<sip:x@192.0.2.20:5061>", "SIP/2.0/UDP 192.0.2.20", True, id="another port"),
+        pytest.param("<sip:x@192.0.2.20>", "SIP/2.0/UDP 192.0.2.20;branch=z9hG4bK1", False, id="no NAT"),
+        pytest.param("<sip:x@3402000000>", "SIP/2.0/UDP camera.example:5060", False, id="names say nothing"),
+    ],
+)
+async def test_a_device_behind_a_nat_gets_keep_alives(contact: str, via: str, is_kept: bool) -> None:
+    world = World()
+    await world.register(contact=contact, via=via)
+    world.pass_time(24)
+    world.devices.send_keep_alives()
+    assert world.signalling.kept_open == []
+    world.pass_time(2)
+    world.devices.send_keep_alives()
+    world.devices.send_keep_alives()
+    assert world.signalling.kept_open == [udp().remote] * is_kept
+    assert world.devices.gauges()["kept_open"] == is_kept
+
+
+async def test_keep_alives_go_on_until_the_device_is_offline_and_after_a_restart_when_it_was_heard() -> None:
+    world = World()
+    await world.register(contact="<sip:x@10.0.0.5:5060>")
+    for _ in range(9):
+        world.pass_time(25)
+        world.devices.send_keep_alives()
+    assert len(world.signalling.kept_open) == 7, "180 s of patience"
+    await world.keepalive()
+    after = await restarted(world)
+    after.pass_time(25)
+    after.devices.send_keep_alives()
+    assert after.signalling.kept_open == []
+    await after.keepalive()
+    after.pass_time(25)
+    after.devices.send_keep_alives()
+    assert after.signalling.kept_open == [udp().remote]
+
+
+async def test_no_keep_alives_over_tcp_nor_when_switched_off() -> None:
+    world = World()
+    await world.register(route=CONNECTED, contact="<sip:x@10.0.0.5:5060>")
+    off = World(nat_keepalive_s=0)
+    await off.register(contact="<sip:x@10.0.0.5:5060>")
+    for one in (world, off):
+        one.pass_time(60)
+        one.devices.send_keep_alives()
+        assert one.signalling.kept_open == []
+
+
+def test_keep_alives_of_a_town_are_spread_and_everybody_has_a_turn() -> None:
+    town = KeepAlives(25, burst=100)
+    devices = [DeviceId(f"{number:020d}") for number in range(1000)]
+    for device_id in devices:
+        town.add(device_id, 0.0)
+    turns = [town.due(25.0 + 0.2 * step) for step in range(20)]
+    assert [len(turn) for turn in turns] == [100] * 10 + [0] * 10
+    assert [device_id for turn in turns for device_id in turn] == devices
+    town.remove(devices[0])
+    assert len(town) == 999
 
 
 async def test_an_expired_registration_is_offline_after_a_restart_until_it_is_heard() -> None:
@@ -197,9 +397,9 @@ async def test_an_expired_registration_is_offline_after_a_restart_until_it_is_he
 async def test_connection_numbers_of_an_earlier_process_mean_nothing() -> None:
     before = World()
     await before.register(route=tcp(connection=5))
-    after = World(store=before.store)
-    await after.devices.load()
-    assert after.devices.route(DEVICE).connection == 0
+    registration = (await restarted(before)).device().registration
+    assert registration is not None
+    assert registration.route.connection == 0
 
 
 async def test_a_device_store_without_devices_is_fine() -> None:

@@ -22,12 +22,16 @@ class FakePeers:
     def __init__(self) -> None:
         self.faults: Counter[str] = Counter()
         self.neighbour: DeviceId | None = None
+        self.heard: list[DeviceId] = []
 
     def admit(self, device_id: DeviceId, request: SipRequest) -> Admission:
         return "accepted" if device_id == DEVICE and request.route.remote.host == HOME.host else "refused"
 
     def at_address(self, request: SipRequest) -> DeviceId | None:
         return self.neighbour
+
+    def seen(self, device_id: DeviceId) -> None:
+        self.heard.append(device_id)
 
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None:
         self.faults.update(faults)

@@ -98,6 +98,9 @@ class World:
     def is_connected(self, route: Route) -> bool:
         return True
 
+    def keep_open(self, route: Route) -> None:
+        return None
+
     # ingests
     async def open_receiver(self, stream_id: str, key: ChannelKey, *, transport: str, ssrc: int) -> Receiver:
         self.log.append("open receiver")

@@ -139,7 +139,7 @@ def test_cancel_is_answered_and_ends_the_invite_with_487() -> None:
     assert not one.respond(transaction, 200, "", (), b"", "", 0.0)
     assert ask(one, request("ACK")) == []
     one.expire(100.0)
-    assert one.metrics()["server_transactions"] == 0
+    assert one.gauges()["server_transactions"] == 0
 
 
 def test_cancel_of_nothing_is_answered_481() -> None:
@@ -225,9 +225,9 @@ def test_beyond_the_limit_of_transactions_new_requests_get_503_and_old_ones_go_o
     assert one.respond(held[0].transaction, 200, "", (), b"", "", 0.0)
     assert answers(one)[0].status == 200
     one.expire(1000.0)
-    assert one.metrics()["server_transactions"] == 99  # they got 500 and wait for copies
+    assert one.gauges()["server_transactions"] == 99  # they got 500 and wait for copies
     one.expire(2000.0)
-    assert one.metrics()["server_transactions"] == 0
+    assert one.gauges()["server_transactions"] == 0
     list(one.packets_to_send())
     assert alive(one, 2000.0)
 
@@ -282,11 +282,11 @@ def test_answered_requests_are_forgotten_after_their_time() -> None:
     for number in range(500):
         one.receive_datagram(request("OPTIONS", call_id=str(number)), FROM, number / 100)
     list(one.packets_to_send())
-    assert one.metrics()["server_transactions"] == 500
+    assert one.gauges()["server_transactions"] == 500
     one.expire(34.495)
-    assert one.metrics()["server_transactions"] == 250
+    assert one.gauges()["server_transactions"] == 250
     one.expire(40.0)
-    assert one.metrics()["server_transactions"] == 0
+    assert one.gauges()["server_transactions"] == 0
     assert one.next_deadline() is None
 
 
@@ -358,5 +358,5 @@ def test_mutated_traffic_never_stops_the_endpoint(messages: list[tuple[bytes, li
     one.expire(now + 2000)
     one.expire(now + 4000)
     list(one.packets_to_send())
-    assert one.metrics()["server_transactions"] == one.metrics()["client_transactions"] == 0
+    assert one.gauges()["server_transactions"] == one.gauges()["client_transactions"] == 0
     assert alive(one, now + 4000)

@@ -273,7 +273,7 @@ async def test_a_peer_that_is_silent_is_a_timeout() -> None:
             await server.message(route_to(peer), to=DEVICE, body=b"<Query/>")
         with pytest.raises(PeerTimeout):
             await server.message(route_to(peer), to=DEVICE, body=b"<Query/>", timeout_s=0.05)
-        assert server.metrics()["client_transactions"] == server.metrics()["waiting_callers"] == 0
+        assert server.gauges()["client_transactions"] == server.gauges()["waiting_callers"] == 0
 
 
 @pytest.mark.parametrize("host", ["not-an-address.example", "", "127.0.0.1:5060"])
@@ -495,9 +495,9 @@ async def test_junk_on_one_connection_leaves_the_others_alone() -> None:
             assert await asyncio.wait_for(bad_reader.read(), PATIENCE) == b""
         good.write(request("OPTIONS", transport="TCP"))
         assert (await asyncio.wait_for(good_reader.readline(), PATIENCE)) == b"SIP/2.0 200 OK\r\n"
-        await eventually(lambda: server.metrics()["tcp_connections"] == 1)
+        await eventually(lambda: server.gauges()["tcp_connections"] == 1)
         assert server.metrics()["tcp_closed_junk"] == 1
-        assert server.metrics()["tcp_held_bytes"] == 0
+        assert server.gauges()["tcp_held_bytes"] == 0
         good.close()
         bad.close()
 
@@ -532,7 +532,7 @@ async def test_beyond_the_cap_silent_connections_give_way_and_speaking_ones_stay
         fourth_reader, fourth = await asyncio.open_connection("127.0.0.1", server.port)
         with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(fourth_reader.read(), PATIENCE) == b""
-        assert server.metrics()["tcp_connections"] == 2
+        assert server.gauges()["tcp_connections"] == 2
         for one in (first, silent, third, fourth):
             one.close()
 
@@ -561,7 +561,7 @@ async def test_a_peer_that_takes_no_answers_is_disconnected_and_nobody_waits_for
                 await asyncio.sleep(0)
                 peer.send(request("OPTIONS", call_id=f"u{number}"))
                 assert await peer.next_status() == 200
-        await eventually(lambda: server.metrics()["tcp_connections"] == 0)
+        await eventually(lambda: server.gauges()["tcp_connections"] == 0)
         writer.close()
 
 

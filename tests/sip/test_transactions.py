@@ -54,7 +54,7 @@ def test_a_request_is_answered_and_the_transactions_end() -> None:
     pair.run(40)
     assert pair.statuses == [200]
     assert len(pair.served) == 1
-    assert pair.platform.metrics()["client_transactions"] == pair.device.metrics()["server_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == pair.device.gauges()["server_transactions"] == 0
     assert pair.platform.next_deadline() is None
 
 
@@ -99,7 +99,7 @@ def test_a_lost_connection_fails_what_waits_on_it() -> None:
     pair.platform.connection_lost(1, pair.now)
     pair.pump()
     assert pair.failures == ["transport"]
-    assert pair.platform.metrics()["client_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == 0
 
 
 def test_a_request_that_nobody_answers_gets_500() -> None:
@@ -130,7 +130,7 @@ def test_thirty_percent_loss_reordering_and_copies_never_double_or_lose_a_reques
     assert pair.statuses.count(200) + pair.failures.count("timeout") == 20
     assert pair.statuses.count(200) >= 19
     assert len({event.request.call_id for event in pair.served}) == len(pair.served)
-    assert pair.platform.metrics()["client_transactions"] == pair.device.metrics()["server_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == pair.device.gauges()["server_transactions"] == 0
 
 
 # --- INVITE
@@ -145,7 +145,7 @@ def test_an_invite_makes_a_dialog_and_the_ack_goes_to_its_target() -> None:
     (ack,) = [data for _, _, data in pair.wire if data.startswith(b"ACK")]
     assert ack.startswith(b"ACK sip:34020000001320000001@10.0.0.9:5060 SIP/2.0\r\n")
     assert len(pair.sent("SIP/2.0 200")) == 2  # one before the ACK came, one from the timer of the other side
-    assert pair.platform.metrics()["client_transactions"] == pair.device.metrics()["server_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == pair.device.gauges()["server_transactions"] == 0
 
 
 def test_a_lost_invite_is_sent_again_at_the_doubling_intervals_of_timer_a() -> None:
@@ -154,7 +154,7 @@ def test_a_lost_invite_is_sent_again_at_the_doubling_intervals_of_timer_a() -> N
     pair.run(300)
     assert pair.sent("INVITE") == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
     assert pair.failures == ["timeout"]
-    assert pair.platform.metrics()["client_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == 0
 
 
 # W2
@@ -189,7 +189,7 @@ def test_a_refusal_is_acknowledged_within_the_transaction() -> None:
     assert len(acks) == 3
     branch = invites[0].partition(b"branch=")[2].partition(b"\r\n")[0]
     assert all(branch in ack for ack in acks)
-    assert pair.device.metrics()["server_transactions"] == 0
+    assert pair.device.gauges()["server_transactions"] == 0
 
 
 # W4
@@ -204,7 +204,7 @@ def test_a_given_up_invite_is_cancelled_and_ends_with_487() -> None:
     assert len(pair.sent("SIP/2.0 487")) == 1
     assert len(pair.sent("ACK")) == 1
     assert pair.statuses == [100, 200]  # nobody waits for the 487; the 200 is that of the CANCEL
-    assert pair.device.metrics()["server_transactions"] == 0
+    assert pair.device.gauges()["server_transactions"] == 0
 
 
 def test_an_invite_without_any_answer_is_not_repeated_once_given_up_and_cancelled_when_it_may_be() -> None:
@@ -240,7 +240,7 @@ def test_a_200_after_giving_up_is_ended_with_ack_and_bye(after: float) -> None:
     assert late.request.cseq is not None
     assert bye.cseq.number == late.request.cseq.number + 1
     assert bye.to_tag
-    assert pair.platform.metrics()["client_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == 0
 
 
 def test_an_answer_nobody_took_over_is_ended_when_it_is_given_up() -> None:
@@ -280,7 +280,7 @@ def test_calls_over_a_bad_link_end_on_both_sides(seed: int) -> None:
         pair.platform.request_in(ending, "BYE", pair.flow("device"), local=PLATFORM_AT, now=pair.now)
     pair.run(600)
     assert len(pair.of(Answered)) + len(pair.failures) >= 5
-    assert pair.platform.metrics()["client_transactions"] == pair.device.metrics()["server_transactions"] == 0
+    assert pair.platform.gauges()["client_transactions"] == pair.device.gauges()["server_transactions"] == 0
     assert pair.platform.next_deadline() is None
     assert pair.device.next_deadline() is None
 

@@ -104,11 +104,8 @@ class CatalogService:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Restores channels, and plans the next query of every device that is online; devices are loaded before."""
+        """Restores channels. The next query of a device is planned when it is heard (`DeviceOnline`)."""
         self._registry.restore(await self._store.load_channels())
-        for device in self._devices.devices():
-            if self._devices.is_online(device.device_id):
-                self._plan(device.device_id)
 
     async def __aenter__(self) -> CatalogService:
         self._group = await asyncio.TaskGroup().__aenter__()
@@ -179,6 +176,13 @@ class CatalogService:
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
         return {**self._counters, "channels_refused": self._registry.overflow}
+
+    def gauges(self) -> dict[str, int]:
+        """How many channels are listed, and how many devices are being asked now."""
+        return {
+            "channels": sum(not channel.is_gone for channel in self._registry.everything()),
+            "queries_running": len(self._runs),
+        }
 
     # --- what operators change -------------------------------------------------------------------------------------
 

@@ -233,10 +233,8 @@ class Control:
         metrics = self.metrics
         add_process(metrics, self.lag)
         add_ingests(metrics, self._statistics)
-        metrics.gauge("devices", "Devices known", lambda: len(self.devices.devices()))
-        metrics.gauge(
-            "devices_online", "Devices online", lambda: sum(self.devices.is_online(d.device_id) for d in self.devices.devices())
-        )
+        metrics.gauge("devices", "Devices known", lambda: self.devices.gauges()["known"])
+        metrics.gauge("devices_online", "Devices online", lambda: self.devices.gauges()["online"])
         metrics.gauge("viewers", "Viewers of live pictures", lambda: self.edge.total)
         metrics.gauge(
             "recording_channels",
@@ -254,6 +252,12 @@ class Control:
             ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
         ):
             metrics.counter(name, text, _floats(read), labels=("event",))
+        for name, text, read in (
+            ("sip_now", "SIP transactions, connections and callers that wait now", self.sip.gauges),
+            ("devices_now", "Devices by state: not heard since the start, kept open through a NAT", self.devices.gauges),
+            ("catalog_now", "Channels listed and catalogue queries that run now", self.catalog.gauges),
+        ):
+            metrics.gauge(name, text, _floats(read), labels=("state",))
 
 
 def _floats(read: Any) -> Any:

@@ -87,6 +87,7 @@ def _registration_out(registration: Registration) -> dict[str, Any]:
         "call_id": registration.call_id,
         "registered_at": to_us(registration.registered_at),
         "expires_at": to_us(registration.expires_at),
+        "behind_nat": registration.behind_nat,
     }
 
 
@@ -97,6 +98,7 @@ def _registration_in(data: dict[str, Any]) -> Registration:
         call_id=data["call_id"],
         registered_at=from_us(data["registered_at"]),
         expires_at=from_us(data["expires_at"]),
+        behind_nat=data.get("behind_nat", False),
     )
 
 

@@ -46,6 +46,7 @@ class Registration:
         contact: URI of the Contact header, used when the packet source no longer answers.
         call_id: Call-ID of the registration.
         expires_at: End unless renewed; a keepalive revives it (quirk Q11).
+        behind_nat: It came from elsewhere than its sender believes; the way back is kept open (quirk Q9).
     """
 
     route: Route
@@ -53,6 +54,7 @@ class Registration:
     call_id: str
     registered_at: datetime
     expires_at: datetime
+    behind_nat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class DeviceRegistered:
 
 @dataclass(frozen=True, slots=True)
 class DeviceOnline:
+    """The device came online, or was heard for the first time since our start: from now on it has a route."""
+
     device_id: DeviceId
 
 

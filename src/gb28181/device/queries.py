@@ -17,7 +17,7 @@ from gb28181.errors import Gb28181Error, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import Charset, build
 from gb28181.manscdp.element import entry_of
-from gb28181.ports import Signalling
+from gb28181.ports import Signalling, SipResponse
 
 _MAX_SN: Final = 2**31 - 1
 
@@ -57,12 +57,21 @@ class Queries:
             PeerTimeout: No answer to the MESSAGE.
             Unreachable: No way to the device, or it refused the MESSAGE.
         """
-        body = build(command, charset=target.charset)
-        response = await self._signalling.message(target.route, to=target.device_id, body=body, timeout_s=self._timeout_s)
+        response = await self.reach(target, command)
         if not 200 <= response.status < 300:
             cmd_type = entry_of(type(command)).cmd_type
             refused = f"device {target.device_id} refused {cmd_type}: {response.status} {response.reason}"
             raise Unreachable(refused.rstrip())
+
+    async def reach(self, target: Target, command: object) -> SipResponse:
+        """The SIP answer to the MESSAGE, a refusal too: somebody is there.
+
+        Raises:
+            PeerTimeout: No answer to the MESSAGE.
+            Unreachable: No way to the device.
+        """
+        body = build(command, charset=target.charset)
+        return await self._signalling.message(target.route, to=target.device_id, body=body, timeout_s=self._timeout_s)
 
     async def ask(self, target: Target, command: Any, *, timeout_s: float | None = None) -> Any:
         """The Response to a command, which gets a serial number of its own.

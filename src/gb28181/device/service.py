@@ -1,8 +1,7 @@
-"""Devices: registrations, presence, addresses and simple queries (§9.1, §9.5, §9.6).
+"""Devices: registrations, presence and simple queries (§9.1, §9.5, §9.6).
 
-The registry lives in memory; the database is written behind and never waited for by a keepalive (quirk Q13). An address
-moves by an authenticated REGISTER only, or to another port of the same host after that port has answered a query of ours
-where the old one did not (quirk Q8, S7). What is offline has no route (W16).
+Everything is in memory (`directory.py`); a keepalive never waits for the database (quirk Q13). What is offline has no route,
+and neither has what was not heard since our start (`addresses.py`, W16).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -21,6 +19,9 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import CatalogFinished
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
+from gb28181.device.addresses import Addresses, is_same, is_same_place
+from gb28181.device.directory import Directory, Peer
+from gb28181.device.info import MAX_TEXT, WORKERS, DeviceInfos
 from gb28181.device.model import (
     Device,
     DeviceChanged,
@@ -32,14 +33,14 @@ from gb28181.device.model import (
     RegistrationRefused,
     Route,
 )
+from gb28181.device.nat import is_behind_nat
 from gb28181.device.presence import Presence
 from gb28181.device.queries import Queries, Target
 from gb28181.device.registrar import Accept, Challenge, Refusals, Refuse, Register, Registrar
 from gb28181.device.vendor import manufacturer_of
-from gb28181.errors import Conflict, Invalid, NotFound, PeerTimeout, Unreachable, WireError
+from gb28181.errors import Conflict, Invalid, WireError
 from gb28181.ids import DeviceId
 from gb28181.ids import device_id as checked_id
-from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse, DeviceStatusQuery
 from gb28181.manscdp.commands.notify import Keepalive
 from gb28181.ports import DeviceStore, Secrets, Signalling, SipRequest
 from gb28181.router import Admission, Inbound
@@ -47,26 +48,14 @@ from gb28181.sip.digest import DigestServer
 
 logger = logging.getLogger(__name__)
 
-#: Devices that are asked for DeviceInfo at the same time.
-_INFO_WORKERS: Final = 8
 #: A device that proves alive is written at most this often; what matters is written at once.
 _SAVE_EVERY_S: Final = 300.0
-#: A device whose port differs is probed at most this often.
-_PROBE_EVERY_S: Final = 60.0
-_MAX_NAME: Final = 255
-
-
-@dataclass(slots=True)
-class _Peer:
-    device: Device
-    saved_at: float = float("-inf")
-    probed_at: float = float("-inf")
 
 
 class DeviceService:
     """All devices of this platform.
 
-    `async with` runs its timers, probes and DeviceInfo queries.
+    `async with` runs its timers, its probes and its DeviceInfo queries.
 
     Args:
         domain_password: SIP password of a device that has none of its own; "" admits only devices that have one.
@@ -89,6 +78,7 @@ class DeviceService:
         self._settings = settings
         self._signalling = signalling
         self._store = store
+        self._counters: Counter[str] = Counter()
         self._secrets = secrets
         self._bus = bus
         self._clock = clock
@@ -100,22 +90,32 @@ class DeviceService:
             misses=settings.keepalive_misses,
             interval_s=settings.keepalive_interval_s,
         )
-        self._peers: dict[DeviceId, _Peer] = {}
-        self._by_address: dict[tuple[str, int], set[DeviceId]] = {}
+        self._directory = Directory(store, monotonic=monotonic)
         self._refusals = Refusals()
         first_sn = int(clock.utc().timestamp())
         self._queries = Queries(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
-        self._wanted_info: dict[DeviceId, None] = {}
-        self._info_is_wanted = asyncio.Event()
+        self._infos = DeviceInfos(self._directory, query=self.query, bus=bus, counters=self._counters)
+        self._addresses = Addresses(
+            self._directory,
+            self._presence,
+            signalling=signalling,
+            queries=self._queries,
+            bus=bus,
+            nat_keepalive_s=settings.nat_keepalive_s,
+            monotonic=monotonic,
+            counters=self._counters,
+            start=self._start,
+            alive=self._alive,
+        )
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._counters: Counter[str] = Counter()
         bus.subscribe(CatalogFinished, self._catalog_finished)
 
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Restores devices; a registration that has not expired is online, with full patience."""
+        """Restores devices. A registration that has not expired is shown online, with full patience; its address is used when
+        the device was heard (decision 0011)."""
         now, utc = self._monotonic(), self._clock.utc()
         for device in await self._store.load_devices():
             registration = device.registration
@@ -123,17 +123,18 @@ class DeviceService:
                 # Connections of an earlier process are gone, and their numbers are given out anew.
                 registration = dataclasses.replace(registration, route=dataclasses.replace(registration.route, connection=0))
                 device = device.with_changes(registration=registration)
-            self._peers[device.device_id] = _Peer(device)
-            if registration is not None:
-                self._index(device.device_id, registration.route)
-                if registration.expires_at > utc:
-                    self._presence.restore(device.device_id, device.keepalive_interval_s, now)
+            peer = self._directory.add(device)
+            if registration is not None and registration.expires_at > utc:
+                self._presence.restore(device.device_id, device.keepalive_interval_s, now)
+                self._addresses.keep_open(peer)
 
     async def __aenter__(self) -> DeviceService:
         self._group = await asyncio.TaskGroup().__aenter__()
         self._start(self._run_timer())
-        for _ in range(_INFO_WORKERS):
-            self._start(self._run_info_worker())
+        self._start(self._addresses.confirm_restored())
+        self._start(self._addresses.run_keep_alives())
+        for _ in range(WORKERS):
+            self._start(self._infos.run_worker())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -161,13 +162,13 @@ class DeviceService:
     # --- what others ask -------------------------------------------------------------------------------------------
 
     def devices(self) -> list[Device]:
-        return [peer.device for peer in self._peers.values()]
+        return [peer.device for peer in self._directory.peers()]
 
     def get(self, device_id: str) -> Device:
         """Raises:
         NotFound: No such device.
         """
-        return self._peer(device_id).device
+        return self._directory.get(device_id).device
 
     def is_online(self, device_id: str) -> bool:
         return self._presence.is_online(DeviceId(device_id))
@@ -177,20 +178,28 @@ class DeviceService:
 
         Raises:
             NotFound: No such device.
-            Unreachable: It is offline; its last address may be another camera's by now (W16).
+            Unreachable: It is offline or was not heard since our start: its last address may be another camera's by now (W16).
         """
-        registration = self._peer(device_id).device.registration
-        if registration is None or not self.is_online(device_id):
-            raise Unreachable(f"device {device_id} is offline: check its power, its network and its SIP settings")
-        return registration.route
+        return self._addresses.route(self._directory.get(device_id))
 
     def refusals(self) -> list[RegistrationRefused]:
         """The last refused registrations, one per device and source, newest first."""
         return self._refusals.newest_first()
 
     def counters(self) -> dict[str, int]:
-        """Events since the start, and the number of devices now, by name."""
-        return {**self._counters, "devices": len(self._peers), "online": self._presence.online}
+        """Events since the start, by name."""
+        return dict(self._counters)
+
+    def gauges(self) -> dict[str, int]:
+        """How many devices are known, online, unconfirmed since our start, and kept open through a NAT now."""
+        return {
+            "known": len(self._directory),
+            "online": self._presence.online,
+            "unconfirmed": sum(
+                not peer.is_confirmed and self._presence.is_online(peer.device.device_id) for peer in self._directory.peers()
+            ),
+            "kept_open": self._addresses.kept_open,
+        }
 
     # --- what operators change -------------------------------------------------------------------------------------
 
@@ -205,10 +214,10 @@ class DeviceService:
             identifier = checked_id(device_id)
         except WireError as error:
             raise Invalid(error.reason) from None
-        if identifier in self._peers:
+        if identifier in self._directory:
             raise Conflict(f"device {identifier} exists already")
         device = Device(identifier, name=_name(name), password=self._sealed(password), created_at=self._clock.utc())
-        self._peers[identifier] = _Peer(device)
+        self._directory.add(device)
         await self._store.save_device_now(device)
         self._bus.publish(DeviceChanged(identifier))
         return device
@@ -220,7 +229,7 @@ class DeviceService:
             NotFound: No such device.
             Invalid: The name cannot be used.
         """
-        peer = self._peer(device_id)
+        peer = self._directory.get(device_id)
         changes: dict[str, object] = {}
         if name is not None:
             changes["name"] = _name(name)
@@ -237,20 +246,19 @@ class DeviceService:
         Raises:
             NotFound: No such device.
         """
-        device = self._peer(device_id).device
-        del self._peers[device.device_id]
-        if device.registration is not None:
-            self._unindex(device.device_id, device.registration.route)
+        peer = self._directory.get(device_id)
+        device = peer.device
+        self._directory.remove(peer)
         self._presence.forget(device.device_id)
-        self._wanted_info.pop(device.device_id, None)
+        self._infos.forget(device.device_id)
         await self._store.delete_device(device.device_id)
         self._bus.publish(DeviceOffline(device.device_id, "deleted"))
 
     def remember_media_transport(self, device_id: str, transport: Literal["udp", "tcp"]) -> None:
         """What worked for media last; unknown devices are ignored."""
-        peer = self._peers.get(DeviceId(device_id))
+        peer = self._directory.find(device_id)
         if peer is not None and peer.device.media_transport != transport:
-            self._change(peer, media_transport=transport)
+            self._directory.change(peer, media_transport=transport)
 
     # --- queries ---------------------------------------------------------------------------------------------------
 
@@ -281,9 +289,8 @@ class DeviceService:
         """
         return await self._queries.ask(self._target(device_id), command, timeout_s=timeout_s)
 
-    def _target(self, device_id: str, route: Route | None = None) -> Target:
-        version = self._peer(device_id).device.gb_version
-        return Target(DeviceId(device_id), route or self.route(device_id), "gb18030" if version >= "3" else "gb2312")
+    def _target(self, device_id: str) -> Target:
+        return self._addresses.target(self.get(device_id), self.route(device_id))
 
     # --- what arrives (see handlers.py) ----------------------------------------------------------------------------
 
@@ -294,7 +301,7 @@ class DeviceService:
             WireError: From holds no identifier.
         """
         register = self._registrar.read(request)
-        peer = self._peers.get(register.device_id)
+        peer = self._directory.find(register.device_id)
         decision = self._registrar.decide(
             register,
             request,
@@ -310,14 +317,14 @@ class DeviceService:
     def heard(self, inbound: Inbound[Keepalive]) -> None:
         """A keepalive from where `admit` accepts it."""
         self._counters["keepalives"] += 1
-        peer = self._peers.get(inbound.device_id)
+        peer = self._directory.find(inbound.device_id)
         if peer is None or peer.device.registration is None:
             return
         came = inbound.request.route
-        if not _is_same(peer.device.registration.route, came):
-            self._probe(peer, came)
-            if not self.is_online(inbound.device_id):
-                return  # it is online when its new address has answered, not at the old one, which may be another's
+        if not is_same(peer.device.registration.route, came):
+            self._addresses.probe(peer, came)
+            if not self._addresses.is_usable(peer):
+                return  # it is back when its new address has answered, not at the old one, which may be another's
         self._alive(peer)
 
     def answered(self, inbound: Inbound[Any]) -> None:
@@ -328,24 +335,18 @@ class DeviceService:
     # --- who may speak (router.Peers) ------------------------------------------------------------------------------
 
     def admit(self, device_id: DeviceId, request: SipRequest) -> Admission:
-        peer = self._peers.get(device_id)
-        if peer is None or peer.device.registration is None:
-            return "refused"
-        known, came = peer.device.registration.route, request.route
-        if known.remote.host != came.remote.host:
-            self._counters["foreign_source"] += 1
-            return "refused"
-        return "accepted" if _is_same(known, came) else "moved"
+        return self._addresses.admit(device_id, request)
 
     def at_address(self, request: SipRequest) -> DeviceId | None:
-        if DeviceId(request.user) in self._peers:
-            return None  # it says who it is, and has been refused as that
-        found = self._by_address.get((request.route.remote.host, request.route.remote.port), ())
-        online = [device_id for device_id in found if self.is_online(device_id)]
-        return online[0] if len(online) == 1 else None
+        return self._addresses.at_address(request)
+
+    def seen(self, device_id: DeviceId) -> None:
+        peer = self._directory.find(device_id)
+        if peer is not None:
+            self._addresses.seen(peer)
 
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None:
-        peer = self._peers.get(device_id)
+        peer = self._directory.find(device_id)
         if peer is not None:
             # In memory; written with the next state that is.
             peer.device = peer.device.with_changes(faults=dict(Counter(peer.device.faults) + Counter(faults)))
@@ -357,8 +358,12 @@ class DeviceService:
         for event in self._presence.expire(self._monotonic()):
             logger.info("device offline", extra={"device_id": event.device_id, "cause": "keepalive_timeout"})
             self._counters["keepalive_timeouts"] += 1
-            self._save(self._peers[event.device_id])
+            self._directory.save(self._directory.get(event.device_id))
             self._bus.publish(DeviceOffline(event.device_id, "keepalive_timeout"))
+
+    def send_keep_alives(self) -> None:
+        """Keeps the ways to devices behind a NAT open; those whose turn it is."""
+        self._addresses.send_keep_alives()
 
     async def _run_timer(self) -> None:
         while True:
@@ -367,7 +372,7 @@ class DeviceService:
 
     # --- registration ----------------------------------------------------------------------------------------------
 
-    def _accept(self, register: Register, request: SipRequest, peer: _Peer | None, decision: Accept) -> None:
+    def _accept(self, register: Register, request: SipRequest, peer: Peer | None, decision: Accept) -> None:
         utc = self._clock.utc()
         self._signalling.respond(request, 200, headers=decision.headers(utc if self._settings.date_header else None))
         faults = Counter(request.faults)
@@ -380,51 +385,53 @@ class DeviceService:
         if faults:
             self.count_faults(register.device_id, faults)
 
-    def _registered(self, register: Register, request: SipRequest, peer: _Peer | None, utc: datetime) -> _Peer:
+    def _registered(self, register: Register, request: SipRequest, peer: Peer | None, utc: datetime) -> Peer:
         identifier, route = register.device_id, request.route
         was_online = self.is_online(identifier)
         old = peer.device.registration if peer is not None else None
         if peer is None:
-            peer = self._peers[identifier] = _Peer(Device(identifier, created_at=utc))
+            peer = self._directory.add(Device(identifier, created_at=utc))
             logger.info("new device", extra={"device_id": identifier, "source": str(route.remote)})
-        moved = was_online and old is not None and not _is_same_place(old.route, route)
+        moved = was_online and old is not None and not is_same_place(old.route, route)
+        appears = not was_online or not peer.is_confirmed
         self._counters["registrations"] += 1
-        user_agent = request.headers.get("user-agent", "")[:_MAX_NAME]
-        self._relocate(peer, route)
-        self._change(
+        user_agent = request.headers.get("user-agent", "")[:MAX_TEXT]
+        self._directory.register(
             peer,
-            registration=Registration(
+            Registration(
                 route,
                 register.contact,
                 request.call_id,
                 registered_at=utc,
                 expires_at=utc + timedelta(seconds=register.expires_s),
+                behind_nat=is_behind_nat(route, register.contact, request.headers.get("via", "")),
             ),
             last_seen_at=utc,
             user_agent=user_agent,
             gb_version=request.headers.get("x-gb-ver", "").strip()[:16],
             manufacturer=peer.device.manufacturer or manufacturer_of(user_agent),
         )
+        peer.is_confirmed = True
         self._refusals.clear(identifier, route.remote.host)
         self._presence.registered(identifier, self._monotonic())
+        self._addresses.keep_open(peer)
         if moved:
             logger.info("device moved", extra={"device_id": identifier, "source": str(route.remote)})
             self._bus.publish(DeviceMoved(identifier))
-        if not was_online:
+        if appears:
             logger.info("device online", extra={"device_id": identifier, "source": str(route.remote)})
             self._bus.publish(DeviceOnline(identifier))
         self._bus.publish(DeviceRegistered(identifier, is_new=moved or not was_online))
         if moved or not was_online:
-            self._want_info(identifier)
+            self._infos.want(identifier)
         return peer
 
-    def _deregistered(self, peer: _Peer | None) -> None:
+    def _deregistered(self, peer: Peer | None) -> None:
         self._counters["deregistrations"] += 1
         if peer is None or peer.device.registration is None:
             return
         identifier = peer.device.device_id
-        self._unindex(identifier, peer.device.registration.route)
-        self._change(peer, registration=None, last_seen_at=self._clock.utc())
+        self._directory.register(peer, None, last_seen_at=self._clock.utc())
         if self._presence.gone(identifier):
             logger.info("device offline", extra={"device_id": identifier, "cause": "deregistered"})
             self._bus.publish(DeviceOffline(identifier, "deregistered"))
@@ -445,7 +452,7 @@ class DeviceService:
         self._refusals.add(refused, source.host)
         self._bus.publish(refused)
 
-    def _password(self, peer: _Peer | None) -> str:
+    def _password(self, peer: Peer | None) -> str:
         if peer is None or peer.device.password is None:
             return self._domain_password
         return self._secrets.open(peer.device.password)
@@ -453,11 +460,12 @@ class DeviceService:
     def _sealed(self, password: str) -> bytes | None:
         return self._secrets.seal(password) if password else None
 
-    # --- life signs and addresses ----------------------------------------------------------------------------------
+    # --- life signs ------------------------------------------------------------------------------------------------
 
-    def _alive(self, peer: _Peer) -> None:
+    def _alive(self, peer: Peer) -> None:
         device, now, utc = peer.device, self._monotonic(), self._clock.utc()
-        went_online = self._presence.keepalive(device.device_id, now)
+        appears = bool(self._presence.keepalive(device.device_id, now)) or not peer.is_confirmed
+        peer.is_confirmed = True
         registration = device.registration
         changes: dict[str, object] = {"last_seen_at": utc, "keepalive_interval_s": self._presence.interval_s(device.device_id)}
         lapsed = registration is not None and registration.expires_at <= utc
@@ -467,137 +475,27 @@ class DeviceService:
             length = registration.expires_at - registration.registered_at
             changes["registration"] = dataclasses.replace(registration, registered_at=utc, expires_at=utc + length)
         peer.device = device.with_changes(**changes)
-        if lapsed or went_online or now - peer.saved_at >= _SAVE_EVERY_S:
-            self._save(peer)
-        if went_online:
+        if lapsed or appears or now - peer.saved_at >= _SAVE_EVERY_S:
+            self._directory.save(peer)
+        if appears:
             logger.info("device online", extra={"device_id": device.device_id})
             self._bus.publish(DeviceOnline(device.device_id))
-
-    def _probe(self, peer: _Peer, came: Route) -> None:
-        now = self._monotonic()
-        if now - peer.probed_at < _PROBE_EVERY_S:
-            return
-        peer.probed_at = now
-        self._counters["probes"] += 1
-        self._start(self._probe_both(peer, came))
-
-    async def _probe_both(self, peer: _Peer, came: Route) -> None:
-        """The device keeps the address that answers; the old one, when both do."""
-        registration = peer.device.registration
-        if registration is None:
-            return
-        was_online = self.is_online(peer.device.device_id)
-        async with asyncio.TaskGroup() as group:
-            new = group.create_task(self._answers(came, peer.device.device_id))
-            if was_online:
-                old = group.create_task(self._answers(registration.route, peer.device.device_id))
-        old_answers = was_online and old.result()
-        if peer.device.registration is not registration or not new.result() or old_answers:
-            return  # it registered or left meanwhile, or there is nothing to move
-        logger.info("device moved", extra={"device_id": peer.device.device_id, "source": str(came.remote)})
-        self._counters["routes_moved"] += 1
-        self._relocate(peer, came)
-        self._change(peer, registration=dataclasses.replace(registration, route=came))
-        self._alive(peer)
-
-    async def _answers(self, route: Route, device_id: DeviceId) -> bool:
-        """Whether somebody at this address takes a query for the device."""
-        try:
-            await self._queries.send(self._target(device_id, route), DeviceStatusQuery(sn=self.next_sn(), device_id=device_id))
-        except (PeerTimeout, Unreachable, NotFound):
-            return False
-        return True
-
-    def _relocate(self, peer: _Peer, route: Route) -> None:
-        if peer.device.registration is not None:
-            self._unindex(peer.device.device_id, peer.device.registration.route)
-        self._index(peer.device.device_id, route)
-
-    def _index(self, device_id: DeviceId, route: Route) -> None:
-        self._by_address.setdefault((route.remote.host, route.remote.port), set()).add(device_id)
-
-    def _unindex(self, device_id: DeviceId, route: Route) -> None:
-        place = (route.remote.host, route.remote.port)
-        found = self._by_address.get(place, set())
-        found.discard(device_id)
-        if not found:
-            self._by_address.pop(place, None)
-
-    # --- DeviceInfo ------------------------------------------------------------------------------------------------
-
-    def _want_info(self, device_id: DeviceId) -> None:
-        self._wanted_info[device_id] = None
-        self._info_is_wanted.set()
-
-    async def _run_info_worker(self) -> None:
-        """One query at a time, so that a storm of registrations is not followed by one of queries."""
-        while True:
-            await self._info_is_wanted.wait()
-            if not self._wanted_info:
-                self._info_is_wanted.clear()
-                continue
-            device_id = next(iter(self._wanted_info))
-            del self._wanted_info[device_id]
-            try:
-                self._learn(device_id, await self.query(device_id, DeviceInfoQuery(device_id=device_id)))
-            except (PeerTimeout, Unreachable, NotFound):
-                self._counters["info_failed"] += 1
-
-    def _learn(self, device_id: DeviceId, info: DeviceInfoResponse) -> None:
-        peer = self._peer(device_id)
-        device = peer.device
-        changed = device.with_changes(
-            name=device.name or (info.device_name or "")[:_MAX_NAME],
-            manufacturer=(info.manufacturer or device.manufacturer)[:_MAX_NAME],
-            model=(info.model or device.model)[:_MAX_NAME],
-            firmware=(info.firmware or device.firmware)[:_MAX_NAME],
-        )
-        if changed != device:
-            peer.device = changed
-            self._save(peer)
-            self._bus.publish(DeviceChanged(device_id))
 
     # --- state -----------------------------------------------------------------------------------------------------
 
     def _catalog_finished(self, event: CatalogFinished) -> None:
-        peer = self._peers.get(event.device_id)
+        peer = self._directory.find(event.device_id)
         if peer is not None:
-            self._change(
+            self._directory.change(
                 peer,
                 catalog_announced=event.announced,
                 catalog_received=event.received,
                 catalog_at=self._clock.utc() if event.complete else peer.device.catalog_at,
             )
 
-    def _peer(self, device_id: str) -> _Peer:
-        peer = self._peers.get(DeviceId(device_id))
-        if peer is None:
-            raise NotFound(f"there is no device {device_id[:64]}")
-        return peer
-
-    def _change(self, peer: _Peer, **changes: object) -> None:
-        peer.device = peer.device.with_changes(**changes)
-        self._save(peer)
-
-    def _save(self, peer: _Peer) -> None:
-        peer.saved_at = self._monotonic()
-        self._store.save_device(peer.device)
-
-
-def _is_same(known: Route, came: Route) -> bool:
-    """Whether two routes are one path: the same connection, or the same address by UDP."""
-    return (known.transport, known.remote, known.connection) == (came.transport, came.remote, came.connection)
-
-
-def _is_same_place(known: Route, came: Route) -> bool:
-    """Whether a REGISTER came from where the device was: a new TCP connection of one host is no move."""
-    if known.transport == came.transport == "tcp":
-        return known.remote.host == came.remote.host
-    return known.transport == came.transport and known.remote == came.remote
-
 
 def _name(text: str) -> str:
     text = text.strip()
-    if len(text) > _MAX_NAME or not text.isprintable():
-        raise Invalid(f"a name has at most {_MAX_NAME} printable characters")
+    if len(text) > MAX_TEXT or not text.isprintable():
+        raise Invalid(f"a name has at most {MAX_TEXT} printable characters")
     return text

@@ -268,14 +268,16 @@ class SipEndpoint:
         self._drain(now)
 
     def metrics(self) -> dict[str, int]:
-        """Counters, and how many transactions are alive."""
+        """Everything counted since the start."""
         return {
             **self.counters,
-            "server_transactions": self._layer.servers,
-            "client_transactions": self._layer.clients,
             "retransmissions_sent": self._layer.retransmissions_sent,
             "retransmissions_received": self._layer.retransmissions_received,
         }
+
+    def gauges(self) -> dict[str, int]:
+        """How many transactions are alive."""
+        return {"server_transactions": self._layer.servers, "client_transactions": self._layer.clients}
 
     # --- receiving
 

@@ -34,6 +34,8 @@ from gb28181.sip.transaction import ClientTransaction, Flow, RequestArrived, Req
 logger = logging.getLogger(__name__)
 
 MANSCDP: Final = "Application/MANSCDP+xml"
+#: RFC 5626 §3.5.1.
+KEEP_ALIVE: Final = b"\r\n\r\n"
 _BIND_TRIES: Final = 20
 _BACKLOG: Final = 4096
 #: Dialogs whose last sequence number is remembered beyond what the caller stored.
@@ -127,10 +129,13 @@ class SipServer:
         return self._port
 
     def metrics(self) -> dict[str, int]:
-        """Counters of everything received, refused, dropped and tolerated, and what is alive now."""
+        """Counters of everything received, refused, dropped and tolerated."""
+        return {**self._endpoint.metrics(), **self._counters}
+
+    def gauges(self) -> dict[str, int]:
+        """What is alive now."""
         return {
-            **self._endpoint.metrics(),
-            **self._counters,
+            **self._endpoint.gauges(),
             "tcp_connections": len(self._connections),
             "tcp_held_bytes": self._connections.held_bytes,
             "waiting_callers": len(self._waiters),
@@ -223,7 +228,11 @@ class SipServer:
         return Address(self._local.towards(remote.host, self._loop.time()), port)
 
     def is_connected(self, route: Route) -> bool:
-        return route.transport == "udp" or self._connections.get(route.connection) is not None
+        return self._ready_flow(route) is not None
+
+    def keep_open(self, route: Route) -> None:
+        if route.transport == "udp" and is_address(route.remote.host):
+            self._udp.send(Flow("udp", route.remote.host, route.remote.port), KEEP_ALIVE)
 
     # --- requests of ours
 
