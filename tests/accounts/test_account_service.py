@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from gb28181.accounts import service as service_module
-from gb28181.accounts.model import Caller, User
+from gb28181.accounts.model import AuditEntry, Caller, User
 from gb28181.accounts.service import AccountService
 from gb28181.accounts.throttle import TooManyAttempts
 from gb28181.clock import Clock
@@ -31,6 +31,20 @@ class Users:
 
     async def save_user(self, user: User) -> None:
         self.users[user.username] = user
+
+    async def load_users(self) -> list[User]:
+        return [self.users[name] for name in sorted(self.users)]
+
+    async def delete_user(self, username: str) -> None:
+        self.users.pop(username, None)
+
+    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
+        rows = [
+            AuditEntry(number, datetime(2026, 3, 1, tzinfo=UTC), *row, {})
+            for number, row in enumerate(self.audit, 1)
+            if (before is None or number < before) and user in ("", row[0]) and action in ("", row[1])
+        ]
+        return rows[::-1][:limit]
 
     async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, object]) -> None:
         if self.broken:
@@ -121,7 +135,13 @@ async def test_login_is_limited_and_audited(users: Users, clock: SetClock):
     with pytest.raises(TooManyAttempts):
         await service.login("admin", "right", source="a")
     await service.login("admin", "right", source="b")
-    assert users.audit == [("admin", "login", "b")]
+    assert users.audit == [*[("admin", "login.refused", "a")] * 2, ("admin", "login", "b")]
+
+
+async def test_refused_logins_of_names_that_nobody_has_are_not_kept(users: Users, clock: SetClock):
+    with pytest.raises(Denied):
+        await make(users, clock).login("nobody", "guess", source="a")
+    assert users.audit == []
 
 
 async def test_failing_audit_stops_nobody(service: AccountService, users: Users):

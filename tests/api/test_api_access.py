@@ -6,6 +6,7 @@ import pytest
 
 from gb28181.api.app import ROUTES
 from gb28181.api.routing import PREFIX
+from gb28181.api.services import Health, Part
 from gb28181.errors import StorageError, Unreachable
 from tests.api.api_world import D1, World
 
@@ -33,8 +34,8 @@ async def test_wrong_password_is_401_and_too_many_are_429(world: World):
 
 
 @pytest.mark.parametrize("endpoint", [route for route in ROUTES if route.right], ids=lambda route: route.name)
-async def test_every_endpoint_but_login_and_health_needs_a_login(world: World, endpoint):
-    path = endpoint.path.format(device_id=D1, channel_id=D1, session_id="s", job_id="j")
+async def test_every_endpoint_but_login_needs_a_login(world: World, endpoint):
+    path = endpoint.path.format(device_id=D1, channel_id=D1, session_id="s", job_id="j", username="u")
     for headers in ({}, {"Authorization": "Bearer forged"}, {"Authorization": "Basic YWRtaW46YWRtaW4="}, {"Cookie": "token=x"}):
         async with world.client.request(endpoint.method, PREFIX + path, headers=headers) as response:
             assert response.status == 401
@@ -61,18 +62,35 @@ async def test_role_decides_what_may_be_done(world: World, user: str, method: st
         assert user in answer["error"]["message"]
 
 
-async def test_health_needs_no_login_and_names_the_parts(world: World):
-    for path in ("/health", "/api/v1/health"):
-        async with world.client.get(path) as response:
-            assert response.status == 200
-            assert await response.json() == {
-                "status": "degraded",
-                "parts": [
-                    {"name": "control", "state": "running", "pid": 7, "detail": ""},
-                    {"name": "edge", "state": "failed", "pid": None, "detail": ""},
-                ],
-                "version": "0",
-            }
+async def test_health_needs_no_login_and_names_parts_without_folders_or_faults(world: World):
+    world.health = Health(
+        "degraded",
+        [
+            Part("control", "running", 7),
+            Part("database", "failing", None, "/srv/secret/gb28181.db: disk I/O error"),
+            Part("volume /v1", "failed", None, "/v1: Input/output error"),
+            Part("volume /gone", "running"),
+        ],
+        "0",
+    )
+    async with world.client.get("/health") as response:
+        assert response.status == 200
+        assert await response.json() == {
+            "status": "degraded",
+            "version": "0",
+            "parts": [
+                {"name": "control", "state": "running"},
+                {"name": "database", "state": "failing"},
+                {"name": "volume 1", "state": "failed"},
+                {"name": "volume, not configured any more", "state": "running"},
+            ],
+        }
+
+
+async def test_health_of_the_api_needs_a_login_and_says_what_is_wrong(world: World):
+    world.health = Health("degraded", [Part("volume /v1", "failed", None, "/v1: Input/output error")], "0")
+    answer = await world.call("GET", "/health", user="viewer")
+    assert answer["parts"] == [{"name": "volume /v1", "state": "failed", "pid": None, "detail": "/v1: Input/output error"}]
 
 
 async def test_metrics_are_prometheus_text(world: World):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 Role = Literal["admin", "operator", "viewer"]
 
@@ -26,3 +28,19 @@ class Caller:
 
     username: str
     role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What somebody did; never changed, removed only by its age.
+
+    Args:
+        target: What it was done to: a device, a channel, a user, an address.
+    """
+
+    number: int
+    at: datetime
+    username: str
+    action: str
+    target: str
+    detail: Mapping[str, Any]

@@ -12,7 +12,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,10 +23,10 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from gb28181.accounts.model import Caller, User
+from gb28181.accounts.model import AuditEntry, Caller, Role, User
 from gb28181.accounts.throttle import LoginThrottle
 from gb28181.clock import Clock
-from gb28181.errors import Denied, Gb28181Error, Unavailable
+from gb28181.errors import Conflict, Denied, Gb28181Error, Invalid, NotFound, Unavailable
 from gb28181.ports import UserStore
 from gb28181.tokens import derive
 
@@ -36,6 +36,9 @@ ADMIN: Final = "admin"
 _ALGORITHM: Final = "HS256"
 _LONGEST_TOKEN: Final = 4096
 _LONGEST_PASSWORD: Final = 1024
+_SHORTEST_PASSWORD: Final = 8
+#: Far above what a control room has; bounds what `GET /users` answers.
+_MOST_USERS: Final = 1000
 #: A hash takes a core for about 0.2 s and 64 MiB: two at once, and a queue that a flood fills before the machine.
 _HASHES_AT_ONCE: Final = 2
 _HASHES_WAITING: Final = 32
@@ -57,6 +60,18 @@ class Login:
 def new_password(length: int = 14) -> str:
     """A random password that can be read aloud and typed."""
     return "".join(secrets.choice(_TYPEABLE) for _ in range(length))
+
+
+def _is_active_admin(user: User) -> bool:
+    return user.role == "admin" and not user.disabled
+
+
+def _check_password(username: str, password: str) -> None:
+    """Raises: Invalid: It is too short, too long, or the user's name."""
+    if not _SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
+        raise Invalid(f"a password has {_SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters")
+    if password.casefold() == username.casefold():
+        raise Invalid("the password must not be the user name")
 
 
 class AccountService:
@@ -89,6 +104,8 @@ class AccountService:
         self._waiting = 0
         self._known: dict[str, tuple[float, User]] = {}
         self._nobody: User | None = None
+        #: Two administrators who demote each other at the same moment must not both succeed.
+        self._changing = asyncio.Lock()
 
     async def ensure_admin(self, configured_password: str) -> str | None:
         """Makes the first administrator, or gives it the configured password.
@@ -99,6 +116,8 @@ class AccountService:
         await self._stand_in()
         user = await self._store.load_user(ADMIN)
         if user is None:
+            if not configured_password and any(_is_active_admin(found) for found in await self._store.load_users()):
+                return None  # it was deleted on purpose, by another administrator
             password = configured_password or new_password()
             await self._save(User(ADMIN, await self._hash(password), "admin"))
             return None if configured_password else password
@@ -126,15 +145,20 @@ class AccountService:
         right = await self._matches(user or await self._stand_in(), password)
         if user is None or not right or user.disabled:
             logger.warning("login refused", extra={"user": username[:64], "source": source})
+            if user is not None:  # a name that nobody has would let strangers fill the audit
+                await self.audit(Caller(user.username, user.role), "login.refused", source)
             raise Denied("wrong user name or password")
         self._throttle.succeeded(username, source)
         self._remember(user)
-        caller = Caller(user.username, user.role)
+        made = self._token(user)
+        await self.audit(made.caller, "login", source)
+        return made
+
+    def _token(self, user: User) -> Login:
         expires = int(self._clock.utc().timestamp() + self._ttl_s)
         claims = {"sub": user.username, "exp": expires, "fp": self._fingerprint(user)}
         token = jwt.encode({"alg": _ALGORITHM}, claims, OctKey.import_key(self._key))
-        await self.audit(caller, "login", source)
-        return Login(token, datetime.fromtimestamp(expires, UTC), caller)
+        return Login(token, datetime.fromtimestamp(expires, UTC), Caller(user.username, user.role))
 
     async def authenticate(self, token: str) -> Caller:
         """Who holds this token.
@@ -147,6 +171,106 @@ class AccountService:
         if user is None or user.disabled or not hmac.compare_digest(self._fingerprint(user), str(claims.get("fp", ""))):
             raise Denied("this login is no longer valid: log in again")
         return Caller(user.username, user.role)
+
+    async def users(self) -> Sequence[User]:
+        """Every user, by name."""
+        return await self._store.load_users()
+
+    async def create_user(self, username: str, password: str, role: Role) -> User:
+        """Adds somebody.
+
+        Raises:
+            Conflict: The name is taken, or there are as many users as there may be.
+            Invalid: The password is too easy.
+        """
+        _check_password(username, password)
+        async with self._changing:
+            known = await self._store.load_users()
+            if len(known) >= _MOST_USERS:
+                raise Conflict(f"there are {len(known)} users, the most that this server keeps: delete one first")
+            if any(found.username == username for found in known):
+                raise Conflict(f"user {username} exists already")
+            user = User(username, await self._hash(password), role)
+            await self._save(user)
+        return user
+
+    async def change_user(
+        self, username: str, *, role: Role | None = None, password: str | None = None, disabled: bool | None = None
+    ) -> User:
+        """Changes what is given. A new password or `disabled` ends every login of the user.
+
+        Raises:
+            NotFound: No such user.
+            Conflict: Nobody would be left to administer the server.
+            Invalid: The password is too easy.
+        """
+        if password is not None:
+            _check_password(username, password)
+        async with self._changing:
+            user = await self._existing(username)
+            changed = replace(
+                user,
+                role=user.role if role is None else role,
+                disabled=user.disabled if disabled is None else disabled,
+                password_hash=user.password_hash if password is None else await self._hash(password),
+            )
+            if not _is_active_admin(changed):
+                await self._keep_an_admin(user)
+            await self._save(changed)
+        return changed
+
+    async def delete_user(self, username: str) -> None:
+        """Removes somebody, with every login; what they did stays in the audit.
+
+        Raises:
+            NotFound: No such user.
+            Conflict: Nobody would be left to administer the server.
+        """
+        async with self._changing:
+            user = await self._existing(username)
+            await self._keep_an_admin(user)
+            await self._store.delete_user(username)
+            self._known.pop(username, None)
+
+    async def change_own_password(self, caller: Caller, old: str, new: str, *, source: str) -> Login:
+        """Gives the caller another password and, because every earlier login ends with it, a new login.
+
+        Raises:
+            TooManyAttempts: The old password was tried too often from this source.
+            Denied: The old password is wrong.
+            Invalid: The new password is too easy, or the old one.
+        """
+        self._throttle.attempt(caller.username, source, time.monotonic())
+        async with self._changing:
+            user = await self._existing(caller.username)
+            if not await self._matches(user, old):
+                raise Denied("the old password is wrong", authenticated=True)
+            self._throttle.succeeded(caller.username, source)
+            if new == old:
+                raise Invalid("the new password is the old one")
+            _check_password(user.username, new)
+            changed = replace(user, password_hash=await self._hash(new))
+            await self._save(changed)
+        return self._token(changed)
+
+    async def audit_page(
+        self, *, limit: int, before: int | None = None, user: str = "", action: str = ""
+    ) -> Sequence[AuditEntry]:
+        """What users did, newest first; `before` is the number of the last entry of the page before."""
+        return await self._store.audit_page(limit=limit, before=before, user=user, action=action)
+
+    async def _existing(self, username: str) -> User:
+        user = await self._store.load_user(username)
+        if user is None:
+            raise NotFound(f"no user {username[:64]!r}")
+        return user
+
+    async def _keep_an_admin(self, leaving: User) -> None:
+        if not _is_active_admin(leaving):
+            return
+        others = (found for found in await self._store.load_users() if found.username != leaving.username)
+        if not any(_is_active_admin(found) for found in others):
+            raise Conflict(f"{leaving.username} is the last administrator: make another user an administrator first")
 
     async def audit(self, caller: Caller, action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
         """Keeps who did what to whom; a failure is logged and stops nobody's work."""

@@ -28,6 +28,44 @@ class TooManyAttempts(Gb28181Error):
         self.retry_after_s = retry_after_s
 
 
+class TooManyRequests(Gb28181Error):
+    """A caller asks faster than it may (API 429).
+
+    Args:
+        retry_after_s: When the next request is answered.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimit:
+    """A token bucket for each caller: `per_s` requests a second, `burst` at once. The longest silent is forgotten first."""
+
+    def __init__(self, *, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: Hashable, now: float) -> None:
+        """Counts one request.
+
+        Raises:
+            TooManyRequests: The allowance is used up; such a request costs nothing more.
+        """
+        level, at = self._buckets.get(caller, (self._burst, now))
+        level = min(self._burst, level + max(0.0, now - at) * self._per_s)
+        if level < 1:
+            raise TooManyRequests(
+                f"more than {self._per_s:g} requests a second (http.requests_per_s): ask less often", (1 - level) / self._per_s
+            )
+        self._buckets[caller] = (level - 1, now)
+        self._buckets.move_to_end(caller)
+        while len(self._buckets) > _ENTRIES:
+            self._buckets.popitem(last=False)
+
+
 class LoginThrottle:
     """Token buckets: `per_minute` attempts at once, refilled over a minute. The least recently used is forgotten first."""
 

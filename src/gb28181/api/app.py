@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequests
 from gb28181.api import docs_page, openapi
-from gb28181.api.endpoints import access, channels, devices, live, overview, recordings
+from gb28181.api.endpoints import access, audit, channels, devices, live, overview, recordings, users
 from gb28181.api.events import EventStream
 from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services
@@ -33,7 +33,8 @@ from gb28181.errors import (
 logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *access.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES, *recordings.ROUTES, *overview.ROUTES,
+    *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES,
+    *recordings.ROUTES, *overview.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.

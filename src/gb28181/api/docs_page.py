@@ -6,9 +6,9 @@ import json
 from html import escape
 from typing import Any, Final
 
-POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 summary { cursor: pointer; padding: .3rem 0 }
@@ -37,7 +37,7 @@ def render(document: dict[str, Any]) -> str:
     ]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])} API</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="docs.css"></head><body>'
         f"<h1>{escape(info['title'])} API <small>{escape(info['version'])}</small></h1><p>{escape(info['description'])}</p>"
         f'<p>Machine-readable: <a href="openapi.json">openapi.json</a> (OpenAPI {escape(document["openapi"])}).</p>'
         f"<h2>Calls</h2>{''.join(operations)}<h2>Models</h2>{''.join(models)}</body></html>"

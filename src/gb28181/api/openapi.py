@@ -18,6 +18,7 @@ _PATH_PARTS: Final = {
     "channel_id": "Identifier of the channel, usually 20 digits",
     "session_id": "`session_id` of an opened session",
     "job_id": "`job` of a started job",
+    "username": "Name of the user",
 }
 _ERRORS: Final = {
     400: "The request is malformed; `detail.errors` says where",
@@ -25,7 +26,7 @@ _ERRORS: Final = {
     403: "Logged in, but without the right",
     404: "No such thing",
     409: "It contradicts what is there",
-    429: "Too many attempts; see Retry-After",
+    429: "Too many attempts or requests; see Retry-After",
     502: "The device refused",
     503: "The device is offline, or a part of the server cannot serve now",
     504: "The device did not do what was waited for; `stage` says how far it came",
@@ -122,7 +123,7 @@ def _responses(route: Route) -> dict[str, Any]:
         responses[str(route.status)]["content"] = {"application/json": {"schema": schema}}
     statuses = {*route.errors}
     if route.right is not None:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429}
     if route.query or route.request or "{" in route.path:
         statuses.add(400)
     for status in sorted(statuses):

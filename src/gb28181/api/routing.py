@@ -11,6 +11,7 @@ registered by importing: a module lists its endpoints, `create_api` mounts the l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gb28181 import ids
 from gb28181.accounts.model import Caller
 from gb28181.accounts.rights import Right, demand
+from gb28181.accounts.throttle import RateLimit
 from gb28181.api.services import Services
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Denied, Gb28181Error, WireError
@@ -28,6 +30,9 @@ from gb28181.ids import DeviceId
 
 PREFIX: Final = "/api/v1"
 SERVICES: Final = web.AppKey("services", Services)
+RATES: Final = web.AppKey("rates", RateLimit)
+#: Seconds' worth of requests that may come at once: a console that opens asks for a page of everything.
+BURST_S: Final = 5.0
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Q = TypeVar("Q", bound=BaseModel | None)
@@ -142,10 +147,7 @@ def bind(endpoint: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
 
     async def handle(request: web.Request) -> web.StreamResponse:
         services = request.app[SERVICES]
-        caller = Caller("anonymous", "viewer")
-        if endpoint.right is not None:
-            caller = await services.accounts.authenticate(bearer(request))
-            demand(caller, endpoint.right)
+        caller = await _caller(request, endpoint.right)
         call = Call(
             services=services,
             caller=caller,
@@ -160,6 +162,27 @@ def bind(endpoint: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         return web.Response(body=answer.model_dump_json().encode(), content_type="application/json", status=endpoint.status)
 
     return handle
+
+
+async def _caller(request: web.Request, right: Right | None) -> Caller:
+    """Who asks, counted against the allowance; whoever is not logged in is counted by address, guessed tokens too.
+
+    Raises:
+        Denied, TooManyRequests: It may not, or not now.
+    """
+    services, rates = request.app[SERVICES], request.app[RATES]
+    caller = Caller("anonymous", "viewer")
+    try:
+        if right is not None:
+            caller = await services.accounts.authenticate(bearer(request))
+    except Denied:
+        rates.take(("source", source_of(request)), time.monotonic())
+        raise
+    counted = ("source", source_of(request)) if right is None else ("user", caller.username)
+    rates.take(counted, time.monotonic())
+    if right is not None:
+        demand(caller, right)
+    return caller
 
 
 def bearer(request: web.Request) -> str:

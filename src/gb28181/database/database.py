@@ -12,6 +12,7 @@ from gb28181.database.devices import DeviceRows, write_batch
 from gb28181.database.engine import Engines
 from gb28181.database.gaps import GapRows
 from gb28181.database.migrate import migrate
+from gb28181.database.old_rows import OldRows
 from gb28181.database.segments import SegmentRows
 from gb28181.database.streams import StreamRows
 from gb28181.database.users import UserRows
@@ -23,7 +24,7 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-class Database(DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows):
+class Database(DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows, OldRows):
     """Implements `DeviceStore`, `ChannelStore`, `StreamStore`, `SegmentStore` and `UserStore`.
 
     Call `migrate` before anything else and `close` at the end: it writes what still waits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -35,6 +36,17 @@ class HealthView(Model):
     status: Literal["ok", "degraded"]
     parts: list[PartView]
     version: str
+
+
+class LivenessPart(Model):
+    name: str
+    state: str
+
+
+class LivenessView(Model):
+    status: Literal["ok", "degraded"]
+    version: str
+    parts: list[LivenessPart]
 
 
 class Counts(Model):
@@ -101,12 +113,31 @@ async def login(call: Call[None, LoginRequest]) -> LoginAnswer:
     return LoginAnswer(token=made.token, expires_at=made.expires_at, username=made.caller.username, role=made.caller.role)
 
 
-@route("GET", "/health", right=None, response=HealthView)
+async def liveness(call: Call[None, None]) -> LivenessView:
+    """Shows which parts of the server run. Needs no login, so it names no folder, address or fault."""
+    found = call.services.health()
+    parts = [LivenessPart(name=_public_name(part.name, call.services.volumes), state=part.state) for part in found.parts]
+    return LivenessView(status=found.status, version=found.version, parts=parts)
+
+
+#: At `/health`, beside the API: for load balancers and supervisors, which have no login.
+LIVENESS = route("GET", "/health", right=None, response=LivenessView)(liveness)
+
+
+@route("GET", "/health", right="view", response=HealthView)
 async def health(call: Call[None, None]) -> HealthView:
-    """Shows which parts of the server run. Also at `/health`; it needs no login and holds no secrets."""
+    """Shows which parts of the server run, with what is wrong. `/health` without `/api/v1` needs no login and tells less."""
     found = call.services.health()
     parts = [PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in found.parts]
     return HealthView(status=found.status, parts=parts, version=found.version)
+
+
+def _public_name(name: str, volumes: Sequence[str]) -> str:
+    """`volume 0` for the folder that a volume is."""
+    kind, _, folder = name.partition(" ")
+    if kind != "volume":
+        return name
+    return f"volume {list(volumes).index(folder)}" if folder in volumes else "volume, not configured any more"
 
 
 @route("GET", "/system", right="view", response=SystemView)

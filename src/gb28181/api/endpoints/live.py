@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from gb28181.accounts.rights import may
+from gb28181.accounts.throttle import TooManyRequests
 from gb28181.api import links, views
 from gb28181.api.routing import Call, Model, Route, route
 from gb28181.api.views import SessionView, StageView
@@ -38,7 +39,7 @@ class SessionList(Model):
 
 @route(
     "POST", "/devices/{device_id}/channels/{channel_id}/live", right="watch", request=LiveRequest, response=LiveAnswer,
-    errors=(404, 502, 503, 504),
+    errors=(404, 429, 502, 503, 504),
 )  # fmt: skip
 async def open_live(call: Call[None, LiveRequest]) -> LiveAnswer:
     """Opens a live picture, or joins the one that runs.
@@ -46,11 +47,20 @@ async def open_live(call: Call[None, LiveRequest]) -> LiveAnswer:
     Answers when the first key frame has come. When no picture can be had, the error names the stage that was reached and
     what to do.
     """
+    limit_sessions(call)
     wish = None if call.body.transport == "auto" else call.body.transport
     session = await call.services.sessions.open_live(call.key, user=call.caller.username, transport=wish)
     await call.audit("live.open", call.key, session=session.session_id)
     flv, ts = (links.live(call.services, call.key, suffix) for suffix in ("flv", "ts"))
     return LiveAnswer(session_id=session.session_id, urls=LiveUrls(ws_flv=flv, flv=flv, ts=ts), stages=views.stages(session))
+
+
+def limit_sessions(call: Call[Any, Any]) -> None:
+    """Raises: TooManyRequests: The caller has as many sessions open as one user may."""
+    most = call.services.limits.sessions_per_user
+    mine = sum(found.user == call.caller.username for found in call.services.sessions.sessions())
+    if mine >= most:
+        raise TooManyRequests(f"{mine} sessions are open, the most for one user (http.max_sessions_per_user): close some", 5.0)
 
 
 @route("GET", "/sessions", right="view", response=SessionList)

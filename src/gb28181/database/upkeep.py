@@ -1,0 +1,75 @@
+"""Removes what has been kept long enough: closed gaps and audit rows. Recordings have a retention of their own.
+
+Rows go in small transactions, each of one index range: a purge never holds the one writer of SQLite for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Final
+
+from gb28181.clock import Clock, to_us
+from gb28181.database.database import Database
+from gb28181.errors import Gb28181Error
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 2000
+_PAUSE_S: Final = 0.05
+_PASS_S: Final = 6 * 3600.0
+_FIRST_S: Final = 300.0
+
+
+class Upkeep:
+    """Purges every few hours for as long as it is entered.
+
+    Args:
+        keep_days: Age at which a closed gap or an audit row goes.
+    """
+
+    def __init__(self, database: Database, *, keep_days: float, clock: Clock) -> None:
+        self._database = database
+        self._keep = timedelta(days=keep_days)
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self.counters: dict[str, int] = {"gaps": 0, "audit": 0, "failed": 0}
+
+    async def __aenter__(self) -> Upkeep:
+        self._task = asyncio.create_task(self._run(), name="upkeep")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def run_once(self) -> None:
+        """Removes everything that is older than it may be.
+
+        Raises:
+            StorageError: The database failed; what is left goes in the next pass.
+        """
+        before = to_us(self._clock.utc() - self._keep)
+        while removed := await self._database.purge_audit(before, limit=_BATCH):
+            self.counters["audit"] += removed
+            await asyncio.sleep(_PAUSE_S)
+        for track_id in await self._database.track_ids():
+            while removed := await self._database.purge_gaps(track_id, before, limit=_BATCH):
+                self.counters["gaps"] += removed
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _run(self) -> None:
+        pause = _FIRST_S
+        while True:
+            await asyncio.sleep(pause)
+            pause = _PASS_S
+            try:
+                await self.run_once()
+            except Gb28181Error as error:
+                self.counters["failed"] += 1
+                logger.warning("old rows not removed", extra={"reason": str(error)})
+            except Exception:  # border: a background task that must never end
+                self.counters["failed"] += 1
+                logger.exception("old rows not removed")
