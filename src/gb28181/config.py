@@ -77,6 +77,13 @@ class HttpSettings(_Section):
     media_token_ttl_s: int = Field(3600, ge=30)
     login_attempts_per_minute: int = Field(10, ge=1)
     max_body_bytes: int = Field(1 << 20, ge=1024)
+    requests_per_s: float = Field(100, gt=0)
+    max_sessions_per_user: int = Field(100, ge=1)
+    max_connections: int = Field(6000, ge=10)
+    max_idle_connections_per_source: int = Field(256, ge=8)
+    request_head_s: float = Field(15, gt=0)
+    request_body_s: float = Field(30, gt=0)
+    keep_alive_s: float = Field(75, gt=0)
     viewer_buffer_bytes: int = Field(8 << 20, ge=1 << 16)
     max_viewers: int = Field(2000, ge=1)
 
@@ -158,6 +165,7 @@ class AdminSettings(_Section):
 class DatabaseSettings(_Section):
     url: str = ""
     flush_ms: int = Field(200, ge=1)
+    keep_days: float = Field(400, ge=1)
 
 
 class LogSettings(_Section):

@@ -16,7 +16,7 @@ from aiohttp import web
 from gb28181 import __version__
 from gb28181.accounts.service import AccountService
 from gb28181.api.app import create_api
-from gb28181.api.services import Health, Part, Services, SipAccess
+from gb28181.api.services import Health, Limits, Part, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog import handlers as catalog_handlers
 from gb28181.catalog.service import CatalogService
@@ -26,6 +26,7 @@ from gb28181.control.edges import EdgeListener
 from gb28181.control.ingests import IngestLinks
 from gb28181.control.paths import DataFolder, ingest_names
 from gb28181.database.database import Database, sqlite_url
+from gb28181.database.upkeep import Upkeep
 from gb28181.device import handlers as device_handlers
 from gb28181.device.model import Address
 from gb28181.device.service import DeviceService
@@ -125,6 +126,7 @@ class Control:
             bus=self.bus,
             clock=self._clock,
         )
+        self.upkeep = Upkeep(self.database, keep_days=settings.database.keep_days, clock=self._clock)
         self.router = Router(
             self.sip,
             self.devices,
@@ -155,7 +157,9 @@ class Control:
                 sip=self._sip_access,
                 health=self._health,
                 metrics=self.metrics.render,
-            )
+                limits=Limits(settings.http.requests_per_s, settings.http.max_sessions_per_user),
+            ),
+            max_body_bytes=settings.http.max_body_bytes,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -170,7 +174,9 @@ class Control:
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
-            for part in (self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.edge):
+            for part in (
+                self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.upkeep, self.edge,
+            ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
             self._say_ready(admin_password)
@@ -209,8 +215,9 @@ class Control:
 
     def _sip_access(self) -> SipAccess:
         sip = self._settings.sip
-        host = sip.advertise or self.sip.local_for(Address("192.0.2.1", 5060), "udp").host
-        return SipAccess(sip.server_id, sip.domain, host, self.sip.port)
+        # What is told to devices is what a person types into them: the advertised address and port where there is one.
+        told = self.sip.local_for(Address("192.0.2.1", 5060), "udp")
+        return SipAccess(sip.server_id, sip.domain, told.host, told.port)
 
     def _health(self) -> Health:
         parts = [Part("control", "running", os.getpid())]
@@ -250,6 +257,7 @@ class Control:
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
             ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
+            ("upkeep_events", "Old rows deleted", lambda: self.upkeep.counters),
         ):
             metrics.counter(name, text, _floats(read), labels=("event",))
         for name, text, read in (
