@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
-from gb28181.device.model import DeviceOffline
+from gb28181.device.model import Address, DeviceMoved, DeviceOffline, DeviceRegistered
 from gb28181.errors import NoPicture, NotFound, PeerTimeout
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, Snapshot, StreamState
@@ -132,6 +133,86 @@ async def test_a_caller_who_goes_away_during_the_invite_cancels_it() -> None:
         caller.cancel()
         await until(lambda: "CANCEL" in world.log and not world.receivers)
         assert sessions.sessions() == []
+
+
+ELSEWHERE = replace(ROUTE, remote=Address("198.51.100.7", 5060))
+
+
+@pytest.mark.parametrize("event", [DeviceMoved(DEVICE), DeviceRegistered(DEVICE, is_new=True)])
+async def test_an_invite_to_where_the_device_was_is_sent_again_to_where_it_is(event: object) -> None:
+    world = World(hold_invite=asyncio.Event())
+    assert world.hold_invite is not None
+    async with service(world) as sessions:
+        callers = [asyncio.create_task(sessions.open_live(KEY, user=name)) for name in "ab"]
+        await world.invited.wait()
+        world.at = ELSEWHERE
+        world.hold_invite.set()
+        world.bus.publish(event)
+        await asyncio.gather(*callers)
+        assert world.invited_at == [ROUTE, ELSEWHERE]
+        assert world.log[:6] == [
+            "open receiver",
+            "INVITE udp",
+            "CANCEL",
+            "close receiver closed",
+            "open receiver",
+            "INVITE udp",
+        ]
+        assert len(world.receivers) == 1
+        assert sessions.counters["redirected"] == 1
+        assert sessions.counters["failed"] == 0
+
+
+async def test_an_invite_is_left_alone_when_the_device_registers_from_where_it_was() -> None:
+    world = World(hold_invite=asyncio.Event())
+    assert world.hold_invite is not None
+    async with service(world) as sessions:
+        caller = asyncio.create_task(sessions.open_live(KEY, user="a"))
+        await world.invited.wait()
+        world.bus.publish(DeviceRegistered(DEVICE, is_new=True))
+        world.at = ELSEWHERE
+        world.bus.publish(DeviceRegistered(DEVICE, is_new=False))
+        world.hold_invite.set()
+        await caller
+        assert world.invited_at == [ROUTE]
+
+
+async def test_a_stream_that_delivers_stays_when_its_device_moves() -> None:
+    world = World()
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        world.at = ELSEWHERE
+        world.bus.publish(DeviceMoved(DEVICE))
+        world.bus.publish(DeviceRegistered(DEVICE, is_new=True))
+        await asyncio.sleep(0)
+        assert world.invited_at == [ROUTE]
+        assert not {"CANCEL", "BYE call-1"} & set(world.log)
+
+
+async def test_a_device_that_moves_on_and_on_is_given_up() -> None:
+    world = World(hold_invite=asyncio.Event())
+    async with service(world) as sessions:
+        caller = asyncio.create_task(sessions.open_live(KEY, user="a"))
+        for number in range(100):
+            await asyncio.sleep(0)
+            world.at = replace(ROUTE, remote=Address("198.51.100.7", 40000 + number))
+            world.bus.publish(DeviceMoved(DEVICE))
+        with pytest.raises(NoPicture, match="ever new addresses"):
+            await caller
+        assert len(world.invited_at) == 6
+        assert world.receivers == {}
+
+
+async def test_a_caller_who_goes_away_after_a_move_cancels_the_new_invite() -> None:
+    world = World(hold_invite=asyncio.Event())
+    async with service(world) as sessions:
+        caller = asyncio.create_task(sessions.open_live(KEY, user="a"))
+        await world.invited.wait()
+        world.at = ELSEWHERE
+        world.bus.publish(DeviceMoved(DEVICE))
+        await until(lambda: len(world.invited_at) == 2)
+        caller.cancel()
+        await until(lambda: world.log.count("CANCEL") == 2 and not world.receivers)
 
 
 async def test_a_missing_y_and_a_different_one_are_both_accepted() -> None:

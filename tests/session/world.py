@@ -52,6 +52,8 @@ class World:
     invited: asyncio.Event = field(default_factory=asyncio.Event)
     hold_invite: asyncio.Event | None = None
     bye_answered: bool = True
+    at: Route = ROUTE
+    invited_at: list[Route] = field(default_factory=list)
 
     # signalling
     def respond(self, request: SipRequest, status: int, reason: str = "", **_: Any) -> None:
@@ -66,6 +68,7 @@ class World:
     ) -> Answered:  # fmt: skip
         self.log.append(f"INVITE {'tcp' if b'TCP/RTP' in sdp else 'udp'}")
         self.offers.append(sdp)
+        self.invited_at.append(route)
         self.invited.set()
         if on_provisional:
             on_provisional(100)
@@ -134,7 +137,7 @@ class World:
     def route(self, device_id: DeviceId) -> Route:
         if not self.online:
             raise Unreachable(f"device {device_id} is offline")
-        return ROUTE
+        return self.at
 
     def remember_media_transport(self, device_id: DeviceId, transport: str) -> None:
         self.device = self.device.with_changes(media_transport=transport)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -22,8 +23,9 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, from_us
 from gb28181.config import MediaSettings, SipSettings
-from gb28181.device.model import DeviceOffline
+from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceRegistered, Route
 from gb28181.errors import Gb28181Error, MediaRefused, NoPicture, NotFound, PeerTimeout, Unreachable
+from gb28181.ids import DeviceId, Ssrc
 from gb28181.messages import EndCause, MediaTransport, Progress, Statistics, StreamEnded, StreamState
 from gb28181.ports import Channels, Devices, Ingests, Receiver, Signalling, SipRequest, StreamStore
 from gb28181.session.diagnosis import refused, stuck
@@ -52,6 +54,8 @@ _PROGRESS: Final[dict[str, Stage]] = {
     "first_key_frame": Stage.FIRST_KEY_FRAME,
 }
 _ORDER: Final = tuple(Stage)
+#: How often one opening follows a device to a new address.
+_MAX_MOVES: Final = 5
 
 
 class LiveStream:
@@ -73,6 +77,8 @@ class LiveStream:
         self.closing = False
         self.silent_since: float | None = None
         self.opener: asyncio.Task[None] | None = None
+        self.invited_at: Route | None = None
+        self.inviting: asyncio.Task[Invited] | None = None
 
     @property
     def stage(self) -> Stage:
@@ -86,6 +92,10 @@ class LiveStream:
     @property
     def is_up(self) -> bool:
         return self.up.done() and not self.up.cancelled() and self.up.exception() is None and not self.closing
+
+
+class _Moved(Exception):
+    """The device registered from another address while it was invited."""
 
 
 class SessionService:
@@ -129,13 +139,15 @@ class SessionService:
         self._epochs: dict[str, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self.counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0}
+        self.counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
         bus.subscribe(Progress, self._progress)
         bus.subscribe(Statistics, self._statistics)
         bus.subscribe(StreamEnded, self._ended_by_ingest)
         bus.subscribe(IngestUp, self._ingest_up)
         bus.subscribe(IngestDown, self._ingest_down)
         bus.subscribe(DeviceOffline, self._device_offline)
+        bus.subscribe(DeviceMoved, lambda event: self._device_moved(event.device_id))
+        bus.subscribe(DeviceRegistered, self._device_registered)
 
     async def __aenter__(self) -> SessionService:
         self._sweeper = asyncio.create_task(self._sweep(), name="session sweep")
@@ -319,30 +331,28 @@ class SessionService:
 
     async def _establish(self, stream: LiveStream, wish: str | None) -> None:
         """Reserves a receiver and walks INVITE, answer, commit, ACK."""
-        key = stream.key
-        try:
-            route = self._devices.route(key.device_id)
-        except Unreachable as error:
-            raise NoPicture(str(error), stage=Stage.RESERVED, detail={"device": "offline"}) from None
+        peer = f"device {stream.key.device_id} at {self._route(stream).remote}"
         stream.reach(Stage.RESERVED, self._clock.utc())
-        peer = f"device {key.device_id} at {route.remote}"
         refusal = MediaRefused("no transport was offered", status=488)
-        for transport in self._invitation.transports(key, wish):
-            stream.transport = transport
+        offers = deque(self._invitation.transports(stream.key, wish))
+        moves = 0
+        while offers:
+            transport = stream.transport = offers.popleft()
             ssrc = self._ssrcs.take(asyncio.get_running_loop().time())
             stream.ssrc = ssrc.value
             stream.receiver = await self._receiver(stream, transport)
+            route = self._route(stream)  # it may have moved while the receiver was made
+            peer = f"device {stream.key.device_id} at {route.remote}"
             started = asyncio.get_running_loop().time()
             try:
-                stream.reach(Stage.INVITED, self._clock.utc())
-                invited = await self._invitation.send(
-                    key,
-                    route,
-                    receiver=stream.receiver,
-                    transport=transport,
-                    ssrc=ssrc,
-                    on_provisional=lambda _status: stream.reach(Stage.TRYING, self._clock.utc()),
-                )
+                invited = await self._invite(stream, route, stream.receiver, ssrc)
+            except _Moved:
+                await self._drop_receiver(stream, "closed")
+                moves += 1
+                if moves > _MAX_MOVES:
+                    raise NoPicture(f"{peer} registers from ever new addresses", stage=Stage.INVITED) from None
+                offers.appendleft(transport)
+                continue
             except MediaRefused as error:
                 refusal = error
                 await self._drop_receiver(stream, "closed")
@@ -367,6 +377,42 @@ class SessionService:
         raise NoPicture(
             refused(refusal.status, refusal.reason, peer=peer), stage=stream.stage, detail={"sip_status": refusal.status}
         )
+
+    def _route(self, stream: LiveStream) -> Route:
+        try:
+            return self._devices.route(stream.key.device_id)
+        except Unreachable as error:
+            raise NoPicture(str(error), stage=Stage.RESERVED, detail={"device": "offline"}) from None
+
+    async def _invite(self, stream: LiveStream, route: Route, receiver: Receiver, ssrc: Ssrc) -> Invited:
+        """Sends the INVITE; `_device_moved` ends it when nobody will answer there any more.
+
+        Raises:
+            _Moved: It was ended; the device is at another address.
+            MediaRefused, PeerTimeout, Unreachable: As for `Invitation.send`.
+        """
+        stream.stages.pop(Stage.TRYING, None)
+        stream.reach(Stage.INVITED, self._clock.utc())
+        stream.invited_at = route
+        sending = stream.inviting = asyncio.create_task(
+            self._invitation.send(
+                stream.key,
+                route,
+                receiver=receiver,
+                transport=stream.transport,
+                ssrc=ssrc,
+                on_provisional=lambda _status: stream.reach(Stage.TRYING, self._clock.utc()),
+            )
+        )
+        try:
+            return await sending
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
+            raise _Moved from None
+        finally:
+            stream.inviting = None
 
     async def _receiver(self, stream: LiveStream, transport: MediaTransport) -> Receiver:
         try:
@@ -539,6 +585,24 @@ class SessionService:
         for stream in [stream for stream in self._streams.values() if stream.key.device_id == event.device_id]:
             if event.cause != "keepalive_timeout" or stream.silent_since is not None:
                 self._start(self._close(stream, "device_offline"))
+
+    def _device_registered(self, event: DeviceRegistered) -> None:
+        if event.is_new:
+            self._device_moved(event.device_id)
+
+    def _device_moved(self, device_id: DeviceId) -> None:
+        """An INVITE under way to where the device was is cancelled, and sent again to where it is; whoever waits goes on
+        waiting. Streams that were answered stay: media says more than an address (a NAT may just have bound anew)."""
+        for stream in self._streams.values():
+            if stream.key.device_id != device_id or stream.inviting is None or stream.invited_at is None:
+                continue
+            try:
+                route = self._devices.route(device_id)
+            except Unreachable:
+                continue
+            if (route.transport, route.remote) != (stream.invited_at.transport, stream.invited_at.remote):
+                self.counters["redirected"] += 1
+                stream.inviting.cancel()
 
     def _ingest_up(self, event: IngestUp) -> None:
         self._start(self._reconcile(event))
