@@ -197,7 +197,6 @@ async def test_the_segment_being_written_counts_as_covered() -> None:
         page = await service.recordings(key(), NOW, NOW + 200 * SECOND)
         assert page.segments == []
         assert page.coverage == 1.0
-        assert service.status(key()).state == "recording"
 
 
 async def test_an_empty_or_endless_range_is_refused() -> None:
@@ -239,3 +238,18 @@ async def test_an_adopted_stream_of_a_channel_that_was_not_stored_yet_goes_on_re
         world.bus.publish(IngestUp("ingest-0", 1, Snapshot(1, (held,))))
         service._reconcile(0.0)
         assert key() in world.held
+
+
+async def test_a_channel_records_from_its_first_segment_until_it_falls_silent() -> None:
+    world = world_of(recording_mode="always")
+    async with recording(world) as service:
+        await until(lambda: key() in world.held)
+        assert service.status(key()).state == "starting"
+        world.bus.publish(Progress(str(key()), "recording", NOW))
+        assert (service.status(key()).state, service.status(key()).since) == ("recording", At().utc())
+        world.bus.publish(Progress(str(key()), "silent", NOW + 60 * SECOND))
+        status = service.status(key())
+        assert (status.state, status.since) == ("starting", None)
+        assert "no media since 20" in status.message
+        world.bus.publish(Progress(str(key()), "recording", NOW + 90 * SECOND))
+        assert service.status(key()).state == "recording"

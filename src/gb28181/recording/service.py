@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
-from gb28181.clock import Clock, from_us
+from gb28181.clock import Clock, from_us, rfc3339
 from gb28181.config import RecordingSettings
 from gb28181.device.model import DeviceOnline, DeviceRegistered
 from gb28181.errors import Gb28181Error, Invalid, NoPicture
@@ -64,7 +64,7 @@ class RecordingStatus:
     """What an operator sees of one channel's recording.
 
     Args:
-        since: Start of the present state, as far as known.
+        since: Since when bytes have been written without a break, None while they are not.
         message: Why it does not record, "" while it does.
     """
 
@@ -196,16 +196,13 @@ class RecordingService:
         hours = self.retention_of(channel)
         if mode == "off":
             return RecordingStatus(mode, "off", None, "", hours)
-        state = self._streams.stream_state(key)
-        if self._streams.is_recording(key) and state is not None and state.segment_start:
-            return RecordingStatus(mode, "recording", from_us(state.segment_start), "", hours)
         attempt = self._attempts.get(key)
         if attempt is None:
             return RecordingStatus(mode, "starting", None, "", hours)
-        if self._streams.is_recording(key):
-            return RecordingStatus(mode, "recording" if not attempt.message else "starting", attempt.since, "", hours)
+        if self._streams.is_recording(key) and attempt.since is not None:
+            return RecordingStatus(mode, "recording", attempt.since, "", hours)
         failed = attempt.failures > 0 and not attempt.running
-        return RecordingStatus(mode, "failed" if failed else "starting", attempt.since, attempt.message, hours)
+        return RecordingStatus(mode, "failed" if failed else "starting", None, attempt.message, hours)
 
     def mode_of(self, channel: Channel) -> RecordingMode:
         if channel.recording_mode:
@@ -337,8 +334,14 @@ class RecordingService:
         return cause
 
     def _progress(self, event: Progress) -> None:
-        if event.what == "recording" and (key := self._streams.channel_of(event.stream_id)) is not None:
+        key = self._streams.channel_of(event.stream_id)
+        if key is None:
+            return
+        if event.what == "recording":
             self._begun(key, event.at)
+        elif event.what == "silent" and (attempt := self._attempts.get(key)) is not None:
+            attempt.since = None
+            attempt.message = f"no media since {rfc3339(event.at)}"
 
     def _begun(self, key: ChannelKey, at: int) -> None:
         attempt = self._attempts.setdefault(key, _Attempt())
@@ -455,7 +458,6 @@ class RecordingService:
             await self._open_missing_gap(key)
         else:
             attempt.message = ""
-            attempt.since = self._clock.utc()
         finally:
             attempt.running = False
             self._opening[key.device_id] -= 1
