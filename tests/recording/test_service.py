@@ -46,6 +46,7 @@ async def test_a_channel_set_to_always_is_opened_and_off_releases_it() -> None:
         assert service.status(key()).state == "off"
         await service.set_mode(key(), "always")
         await until(lambda: key() in world.held)
+        world.bus.publish(Progress(str(key()), "recording", NOW))
         assert service.counts() == {"due": 1, "recording": 1}
         await service.set_mode(key(), "off")
         assert world.held == set()

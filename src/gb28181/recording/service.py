@@ -215,11 +215,7 @@ class RecordingService:
     def counts(self) -> dict[str, int]:
         """`due` channels and how many of them are `recording` now."""
         due = self._due()
-        return {"due": len(due), "recording": sum(self._streams.is_recording(channel.key) for channel in due)}
-
-    def unrecorded(self) -> list[Channel]:
-        """Due channels that are not being recorded now."""
-        return [channel for channel in self._due() if not self._streams.is_recording(channel.key)]
+        return {"due": len(due), "recording": sum(self.status(channel.key).state == "recording" for channel in due)}
 
     async def recordings(
         self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
