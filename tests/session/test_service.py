@@ -193,9 +193,9 @@ async def test_a_device_that_moves_on_and_on_is_given_up() -> None:
     world = World(hold_invite=asyncio.Event())
     async with service(world) as sessions:
         caller = asyncio.create_task(sessions.open_live(KEY, user="a"))
-        for number in range(100):
-            await asyncio.sleep(0)
-            world.at = replace(ROUTE, remote=Address("198.51.100.7", 40000 + number))
+        for moves in range(1, 7):
+            await until(lambda count=moves: len(world.invited_at) == count)  # type: ignore[misc]
+            world.at = replace(ROUTE, remote=Address("198.51.100.7", 40000 + moves))
             world.bus.publish(DeviceMoved(DEVICE))
         with pytest.raises(NoPicture, match="ever new addresses"):
             await caller
