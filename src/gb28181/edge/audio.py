@@ -37,6 +37,8 @@ _RATES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 
 _TOLERANCE_S: Final = 0.1
 #: A longer hole is not filled: the frames after it just come later.
 _FILL_S: Final = 1.0
+#: Samples of one entry at most: a clock that jumps must not ask for hours of silence.
+_LONGEST: Final = 600 * _G711_RATE
 #: Frames that the encoder wants to see after a frame: its own overlap, and what decides the window.
 _AHEAD: Final = 2
 _RUN_IN: Final = 6
@@ -85,13 +87,18 @@ class SoundConfig:
     channels: int
     specific: bytes
 
-    def adts(self, frame: bytes) -> bytes:
-        """The frame behind an ADTS header, as MPEG-TS wants it."""
-        size = len(frame) + 7
-        head = self.specific[0] << 8 | self.specific[1]
-        kind, index, channels = head >> 11, head >> 7 & 15, head >> 3 & 15
-        word = (0xFFF1 << 40 | (kind - 1) << 38 | index << 34 | channels << 30 | size << 13 | 0x7FF << 2) & (1 << 56) - 1
-        return word.to_bytes(7, "big") + frame
+
+def adts(specific: bytes, frame: bytes) -> bytes:
+    """The frame behind an ADTS header (ISO/IEC 13818-7 §6.2), as MPEG-TS wants it.
+
+    Args:
+        specific: AudioSpecificConfig.
+    """
+    size = len(frame) + 7
+    head = specific[0] << 8 | specific[1]
+    kind, index, channels = head >> 11, head >> 7 & 15, head >> 3 & 15
+    word = 0xFFF1 << 40 | (kind - 1) << 38 | index << 34 | channels << 30 | size << 13 | 0x7FF << 2
+    return word.to_bytes(7, "big") + frame
 
 
 class SoundUnit(NamedTuple):
@@ -116,7 +123,7 @@ class _Encoder:
         context = av.CodecContext.create("aac", "w")
         context.sample_rate, context.layout, context.format = _G711_RATE, "mono", "fltp"
         context.bit_rate, context.time_base = _BITRATE, Fraction(1, _G711_RATE)
-        # Half the cost of the thorough coder, and no difference to be heard in what a telephone codec left; no version in the bytes.
+        # Half the cost of the thorough coder, and no difference to be heard in what a telephone codec left.
         context.options = {"aac_coder": "fast", "flags": "+bitexact"}
         context.open()
         self._context = context
@@ -333,7 +340,7 @@ def entry_sound(
         run_in = []
     pcm, origin = _lay_out([*run_in, *own])
     first = max(0, origin // FRAME) if not run_in else _end_of(run_in[-1]) // FRAME - _AHEAD
-    end = _end_of(own[-1])
+    end = min(_end_of(own[-1]), origin + _LONGEST)
     stop = -(-end // FRAME) if last else end // FRAME - _AHEAD
     begin = max(first - _RUN_IN, origin // FRAME - 1)
     encoder = _Encoder()
@@ -358,7 +365,7 @@ def _places(units: Sequence[SoundUnit]) -> list[int]:
     due = _place_of(units[0])
     for unit in units:
         place = _place_of(unit)
-        if place - due > _TOLERANCE_S * _G711_RATE:
+        if _TOLERANCE_S * _G711_RATE < place - due < _LONGEST:
             due = place
         places.append(due)
         due += len(unit.data)
@@ -369,8 +376,7 @@ def _lay_out(groups: Sequence[Sequence[SoundUnit]]) -> tuple[Pcm, int]:
     """Samples of all groups, and the place of the first of them."""
     placed = [(place, unit) for units in groups for place, unit in zip(_places(units), units, strict=True)]
     origin = placed[0][0]
-    # A clock that jumps inside a span would ask for hours of silence; no entry is so long.
-    size = min(max(place - origin + len(unit.data) for place, unit in placed), 600 * _G711_RATE)
+    size = min(max(place - origin + len(unit.data) for place, unit in placed), _LONGEST)
     pcm = np.zeros(size, np.float32)
     due = 0
     for place, unit in placed:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gb28181.edge.feed import Feed, Format, Picture
+from gb28181.edge.audio import CLOCK, SOUND_CODECS, SoundFrame, SoundTrack, SoundUnit
+from gb28181.edge.feed import Feed, Format, Picture, Sound
 from gb28181.edge.ingests import IngestClient
 from gb28181.edge.timeline import Timeline
 from gb28181.edge.viewer import Viewer
@@ -33,6 +34,11 @@ _IDLE_S: Final = 0.03
 _ASK_S: Final = 1.0
 _RETRY_S: Final = 0.25
 _WANT_S: Final = 5.0
+#: So long the first pictures wait for sound that the camera announces (quirk Q134): who has begun without it can hardly add it.
+_SOUND_S: Final = 1.0
+#: Sound that stays behind by so much has ended; silence takes its place up to a little less.
+_SOUND_BEHIND_90K: Final = 2 * CLOCK
+_SILENCE_BEHIND_90K: Final = CLOCK * 3 // 2
 _READ: Final = 1 << 20
 #: Of the file and of chunks that arrive while it is read.
 _CATCH_UP: Final = 64 << 20
@@ -66,8 +72,11 @@ class LiveChannel:
         self._gop_limit = gop_limit
         self._timeline = Timeline()
         self._codec: VideoCodec | None = None
-        self._gop: list[Picture] = []
+        self._gop: list[Picture | Sound] = []
         self._gop_bytes = 0
+        self._sound = SoundTrack()
+        self._prelude: list[Picture | Sound] | None = None  # pictures that wait for the first sound
+        self._prelude_over: asyncio.TimerHandle | None = None
         self._parser = PsParser()
         self._needs_key = True
         self._source: tuple[IngestClient, int] | None = None
@@ -96,8 +105,8 @@ class LiveChannel:
             feed = self.feeds[kind] = Feed(kind, gop_limit=self._gop_limit)
             if self._codec is not None and not self._needs_key:
                 feed.use(self._codec)
-                for picture in self._gop:
-                    feed.write(picture)
+                for item in self._gop:
+                    _hand(feed, item)
                 feed.flush()
         feed.join(viewer)
 
@@ -184,6 +193,8 @@ class LiveChannel:
             self._source = None
         if self._idle is not None:
             self._idle.cancel()
+        self._end_prelude()
+        self._sound.restart()
         self._held = None
         self._held_bytes = 0
         self._expected = None
@@ -285,6 +296,8 @@ class LiveChannel:
 
     def _show(self, unit: AccessUnit) -> None:
         codec = unit.codec
+        if codec in SOUND_CODECS:
+            self._hear(unit)
         if codec not in ("h264", "h265"):
             return
         if self._needs_key or codec != self._codec:
@@ -292,23 +305,77 @@ class LiveChannel:
                 return
             self._needs_key = False
             if codec != self._codec:
+                self._end_prelude()
                 self._codec = codec
                 for feed in self.feeds.values():
                     feed.use(codec)
         dts, pts = self._timeline.stamp(unit.dts_90k, unit.pts_90k, unit.at_us)
-        picture = Picture(unit.data, dts, pts, unit.is_key)
-        if unit.is_key:
+        if not self.ready.done() and self._prelude is None and self._announces_sound():
+            self._prelude = []
+            self._prelude_over = self._loop.call_later(_SOUND_S, self._on_prelude_over)
+        self._give(Picture(unit.data, dts, pts, unit.is_key))
+        behind = self._sound.end_90k
+        if behind is not None and dts - behind > _SOUND_BEHIND_90K:
+            self._give_sound(self._sound.keep_up(dts - _SILENCE_BEHIND_90K))
+        if self._prelude is None and not self.ready.done():
+            self.ready.set_result(None)
+        self._stirred.set()
+
+    def _hear(self, unit: AccessUnit) -> None:
+        at = None if self._needs_key else self._timeline.place(unit.pts_90k, unit.at_us)
+        if at is None:
+            return
+        before = self._sound.config
+        frames = self._sound.feed(SoundUnit(unit.codec, at, unit.data))
+        config = self._sound.config
+        if config is not None and config != before:
+            # Said at once: the encoder's first frame is a third of a second away.
+            self._give(Sound(b"", at, config.specific))
+            self._end_prelude()
+        self._give_sound(frames)
+
+    def _give_sound(self, frames: Sequence[SoundFrame]) -> None:
+        config = self._sound.config
+        if config is not None:
+            for frame in frames:
+                self._give(Sound(frame.data, frame.sample * CLOCK // config.rate, config.specific))
+
+    def _announces_sound(self) -> bool:
+        return self._sound.config is None and not SOUND_CODECS.isdisjoint(self._parser.declared.values())
+
+    def _give(self, item: Picture | Sound) -> None:
+        """To the viewers of every format, and to those who come before the next key frame."""
+        if self._prelude is not None:
+            self._prelude.append(item)
+            return
+        is_key = isinstance(item, Picture) and item.is_key
+        if is_key:
             self._gop, self._gop_bytes = [], 0
-        if unit.is_key or self._gop:
-            self._gop.append(picture)
-            self._gop_bytes += len(unit.data)
+        if is_key or self._gop:
+            self._gop.append(item)
+            self._gop_bytes += len(item.data)
             if self._gop_bytes > self._gop_limit:
                 self._gop, self._gop_bytes = [], 0
         for feed in self.feeds.values():
-            feed.write(picture)
+            _hand(feed, item)
+
+    def _on_prelude_over(self) -> None:
+        self._end_prelude()
+        self._send(urgent=True)
+
+    def _end_prelude(self) -> None:
+        """Pictures go out: their sound has come, or comes too late."""
+        if self._prelude_over is not None:
+            self._prelude_over.cancel()
+            self._prelude_over = None
+        items, self._prelude = self._prelude, None
+        if not items:
+            return
+        # The muxers must know of the sound before the first viewer gets a header.
+        for item in items:
+            self._give(item)
         if not self.ready.done():
             self.ready.set_result(None)
-            self._stirred.set()
 
     def _send(self, *, urgent: bool = False) -> None:
         now = self._loop.time()
@@ -341,6 +408,13 @@ class LiveChannel:
         if not parser.codec:
             return "media arrives without parameter sets: switch stream encryption off in the camera"
         return "media arrives but no key frame: shorten the camera's key frame interval"
+
+
+def _hand(feed: Feed, item: Picture | Sound) -> None:
+    if isinstance(item, Picture):
+        feed.write(item)
+    else:
+        feed.hear(item)
 
 
 def _read(file: str, at: int, size: int) -> bytes:

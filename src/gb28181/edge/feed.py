@@ -27,6 +27,8 @@ class Muxer(Protocol):
 
     def write(self, data: bytes, dts_90k: int, pts_90k: int, *, is_key: bool) -> bytes: ...
 
+    def sound(self, frame: bytes, at_90k: int, specific: bytes) -> bytes: ...
+
 
 @dataclass(slots=True)
 class Picture:
@@ -36,6 +38,20 @@ class Picture:
     dts_90k: int
     pts_90k: int
     is_key: bool
+
+
+@dataclass(slots=True)
+class Sound:
+    """An AAC frame on the viewers' timeline.
+
+    Args:
+        data: Without header; empty where sound has begun and its first frame is being made.
+        specific: AudioSpecificConfig.
+    """
+
+    data: bytes
+    at_90k: int
+    specific: bytes
 
 
 def muxer_of(kind: Format, codec: VideoCodec) -> Muxer:
@@ -91,6 +107,18 @@ class Feed:
             self._gop_bytes += len(data)
             if self._gop_bytes > self._gop_limit:
                 self._forget()
+        self._burst = None
+        self._pending.append(data)
+
+    def hear(self, sound: Sound) -> None:
+        if self._muxer is None:
+            return
+        data = self._muxer.sound(sound.data, sound.at_90k, sound.specific)
+        if not data:
+            return
+        if self._gop:
+            self._gop.append(data)
+            self._gop_bytes += len(data)
         self._burst = None
         self._pending.append(data)
 

@@ -17,6 +17,8 @@ _LONGEST: Final = 10_000 * _MS
 #: Over so long the stream's clock is compared with the arrival.
 _WINDOW: Final = 5_000 * _MS
 _SLOWEST, _FASTEST = 0.5, 2.0
+#: Sound may stand so far from the newest picture; farther away its clock is another one.
+_SOUND_REACH: Final = 3_000 * _MS
 
 
 class Timeline:
@@ -69,6 +71,18 @@ class Timeline:
             out = self._reanchor(value, waited) if ahead < -_BACKWARDS else self._last_out + _MS
         self._last_step, self._last_in, self._last_out = step, value, out
         return out, out + min(max(0, pts_90k - dts_90k), _LONGEST)
+
+    def place(self, pts_90k: int, at_us: int) -> int | None:
+        """The time of sound beside the pictures; None before the first of them.
+
+        Args:
+            at_us: As for `stamp`.
+        """
+        if self._offset is None:
+            return None
+        value = at_us * _MS // 1000 if self.by_arrival and at_us else pts_90k
+        out = value + self._offset
+        return out if abs(out - self._last_out) <= _SOUND_REACH else self._last_out
 
     def _believable(self, step: int, waited: int | None) -> bool:
         if not 0 < step <= _LONGEST:

@@ -1,7 +1,7 @@
 """FLV for live viewers: H.264 as ever, H.265 as enhanced RTMP (`hvc1`) or, for old players, as codec id 12.
 
-One muxer serves every viewer of a channel: time stamps are absolute, so the same bytes fit all of them. Only a video track is
-declared, because a player waits for a track that never comes (quirk Q134).
+One muxer serves every viewer of a channel: time stamps are absolute, so the same bytes fit all of them. Sound (AAC) is declared
+from its first frame on, because a player waits for a track that never comes (quirk Q134).
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from gb28181.media import nal
 from gb28181.media.nal import ParameterSets, VideoCodec
 
 _DOUBLE: Final = struct.Struct(">d")
+_AUDIO_TAG: Final = 8
 _VIDEO_TAG: Final = 9
 _SCRIPT_TAG: Final = 18
 _FOURCC: Final = b"hvc1"
 _LEGACY_HEVC: Final = 12
+#: AAC; the other bits of this byte are fixed for it and say nothing.
+_AAC: Final = 0xAF
+_AAC_CODEC_ID: Final = 10
 #: NAL units that a sample of avc1 or hvc1 does not carry: they are in the sequence header, or mean nothing there.
 _H264_LEFT_OUT: Final = frozenset({nal.H264_SPS, nal.H264_PPS, nal.H264_AUD, nal.H264_FILLER})
 _H265_LEFT_OUT: Final = frozenset({nal.H265_VPS, nal.H265_SPS, nal.H265_PPS, nal.H265_AUD, nal.H265_FILLER})
@@ -24,7 +28,7 @@ _H265_TYPES: Final = 32
 
 
 class FlvMuxer:
-    """Writes one video stream.
+    """Writes one video stream, and its sound.
 
     Args:
         legacy_hevc: H.265 as codec id 12, which no standard knows and many players in the field expect.
@@ -37,6 +41,7 @@ class FlvMuxer:
         self._legacy = legacy_hevc
         self._sets = ParameterSets(codec)
         self._configuration = b""
+        self._specific = b""
         self._left_out = _H264_LEFT_OUT if codec == "h264" else _H265_LEFT_OUT
 
     @property
@@ -47,7 +52,9 @@ class FlvMuxer:
     def header(self) -> bytes:
         """What a viewer gets first: file header, onMetaData, the sequence header in force, all at time 0 (FFmpeg takes later
         metadata for a track of its own)."""
-        return b"FLV\x01\x01\x00\x00\x00\x09\x00\x00\x00\x00" + self._metadata() + self._sequence_header()
+        tracks = b"\x05" if self._specific else b"\x01"
+        start = b"FLV\x01" + tracks + b"\x00\x00\x00\x09\x00\x00\x00\x00"
+        return start + self._metadata() + self._sequence_header() + self._sound_header()
 
     def write(self, data: bytes, dts_90k: int, pts_90k: int, *, is_key: bool) -> bytes:
         """Tags of one access unit; with a sequence header in front when the parameter sets changed (quirk Q143).
@@ -82,6 +89,27 @@ class FlvMuxer:
         sample.insert(0, self._frame_header(1, is_key, offset))
         return header + _tag(_VIDEO_TAG, ms, b"".join(sample))
 
+    def sound(self, frame: bytes, at_90k: int, specific: bytes) -> bytes:
+        """The tag of one AAC frame, with a sequence header in front when its configuration is new.
+
+        Args:
+            frame: Without ADTS header; empty to declare the track only.
+            specific: AudioSpecificConfig.
+
+        Returns:
+            b"" before the pictures have begun.
+        """
+        if not self._configuration or at_90k < 0:
+            return b""
+        ms, header = at_90k // 90, b""
+        if specific != self._specific:
+            self._specific = specific
+            header = self._sound_header(ms)
+        return header + _tag(_AUDIO_TAG, ms, bytes((_AAC, 1)) + frame) if frame else header
+
+    def _sound_header(self, ms: int = 0) -> bytes:
+        return _tag(_AUDIO_TAG, ms, bytes((_AAC, 0)) + self._specific) if self._specific else b""
+
     def _frame_header(self, packet: int, is_key: bool, offset_ms: int) -> bytes:
         """VideoTagHeader, or ExVideoTagHeader of enhanced RTMP for H.265; packet 0 is a sequence header, 1 a frame."""
         frame = 0x10 if is_key else 0x20
@@ -104,6 +132,8 @@ class FlvMuxer:
         else:
             codec_id = _LEGACY_HEVC if self._legacy else int.from_bytes(_FOURCC, "big")
         values: dict[str, float] = {"videocodecid": codec_id}
+        if self._specific:
+            values["audiocodecid"] = _AAC_CODEC_ID
         if self._sets.info is not None:
             values |= {"width": self._sets.info.width, "height": self._sets.info.height}
         body = bytearray(b"\x02\x00\x0aonMetaData\x08" + len(values).to_bytes(4, "big"))
