@@ -17,20 +17,24 @@ from aiohttp import web
 
 from gb28181.config import HttpSettings, Settings
 from gb28181.edge.background import Background
+from gb28181.edge.door import Door
 from gb28181.edge.figures import Figures
+from gb28181.edge.hls import HlsRoutes
 from gb28181.edge.hub import Hub
 from gb28181.edge.ingests import IngestClient
 from gb28181.edge.live import LiveRoutes
 from gb28181.edge.proxy import Proxy
+from gb28181.edge.recorded import Recordings
 from gb28181.edge.replies import guard, harden
 from gb28181.edge.report import Report
 from gb28181.edge.segments import SegmentRoutes
 from gb28181.edge.site import Site
 from gb28181.errors import Invalid
+from gb28181.ops.system import raise_file_limit
 
 logger = logging.getLogger(__name__)
 
-_STOP_S: Final = 3.0
+_FILES_BESIDE: Final = 2048
 
 
 def main(
@@ -65,6 +69,8 @@ def main(
         volumes=volumes,
         link_key=link_key,
     )
+    # Each connection may have another one to control behind it.
+    raise_file_limit(2 * settings.http.max_connections + _FILES_BESIDE)
     # The plain loop on purpose: uvloop has no sendfile, which downloads of recordings live on.
     return asyncio.run(_serve(edge, settings.http, tls, pid_file))
 
@@ -93,10 +99,11 @@ class Edge:
         self.ingests = [IngestClient(name, path, ids) for name, path in ingest_sockets.items()]
         self.report = Report(edge_socket, lambda: self.hub.count())
         self.hub = Hub(http, self.ingests, want=self.report.want, changed=self.report.changed)
-        self.figures = Figures(self.hub, self.ingests)
-        self.proxy = Proxy(control_socket, max_body_bytes=http.max_body_bytes)
+        self.figures = Figures(self.hub, self.ingests, lambda: self.door)
+        self.proxy = Proxy(control_socket, max_body_bytes=http.max_body_bytes, body_s=http.request_body_s)
         self.app = web.Application(middlewares=[guard], client_max_size=http.max_body_bytes)
         self.app.on_response_prepare.append(harden)
+        self.door = Door(http, self.app)
         # The console takes every path that is left, so it comes last.
         routes = (self.figures, self.proxy, LiveRoutes(self.hub, link_key), SegmentRoutes(volumes, link_key), Site(console))
         for part in routes:
@@ -117,13 +124,8 @@ class Edge:
             tasks.spawn(client.run, client.name, forever=True)
         tasks.spawn(self.report.run, "report", forever=True)
         tasks.spawn(self.figures.run, "figures", forever=True)
-        # A handler is cancelled when its client goes: a viewer that leaves is gone at once.
-        runner = web.AppRunner(self.app, access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_S)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, self._http.host, self._http.port, ssl_context=tls, backlog=1024, reuse_address=True)
-        await site.start()
-        self.port = runner.addresses[0][1]
+        self._stack.push_async_callback(self.door.close)
+        self.port = await self.door.open(tls)
 
     async def stop(self) -> None:
         for channel in self.hub.channels:

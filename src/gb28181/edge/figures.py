@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -12,17 +12,24 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gb28181.edge.door import Door
 from gb28181.edge.hub import Hub
 from gb28181.edge.ingests import IngestClient
 
 _PERIOD_S: Final = 0.5
+_ENDED: Final = {
+    "displaced": "Waiting connections closed for a new one",
+    "full": "Connections refused because all were busy",
+    "late": "Connections closed because no request came in time",
+}
 
 
 class Figures(Collector):
     """Collects when asked; only the loop's lag is measured all the time."""
 
-    def __init__(self, hub: Hub, ingests: Sequence[IngestClient]) -> None:
+    def __init__(self, hub: Hub, ingests: Sequence[IngestClient], door: Callable[[], Door]) -> None:
         self._hub = hub
+        self._door = door
         self._ingests = ingests
         self._lag_max_s = 0.0
         self._registry = CollectorRegistry()
@@ -45,7 +52,7 @@ class Figures(Collector):
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     def collect(self) -> list[Metric]:
-        hub = self._hub
+        hub, door = self._hub, self._door()
         channels = hub.channels
         lag = max((channel.lag_ms for channel in channels), default=0.0) / 1000
         return [
@@ -61,6 +68,12 @@ class Figures(Collector):
             ),
             GaugeMetricFamily(
                 "gb28181_edge_ingests", "Ingests connected", sum(client.connected.is_set() for client in self._ingests)
+            ),
+            GaugeMetricFamily("gb28181_edge_connections", "Connections that stand", door.connections),
+            GaugeMetricFamily("gb28181_edge_connections_waiting", "Connections without a request", door.waiting),
+            *(
+                CounterMetricFamily(f"gb28181_edge_connections_{name}", text, door.counters[name])
+                for name, text in _ENDED.items()
             ),
             CounterMetricFamily("gb28181_edge_cpu_seconds", "CPU seconds of the edge process", time.process_time()),
         ]

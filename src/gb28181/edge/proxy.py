@@ -1,4 +1,4 @@
-"""`/api/…` and `/metrics`: passed on to control over its Unix socket, as streams, WebSocket too.
+"""`/api/…`, `/health` and `/metrics`: passed on to control over its Unix socket, as streams, WebSocket too.
 
 Control may be restarting: the answer is then 503 at once, never a wait without end.
 """
@@ -51,21 +51,30 @@ _AWAY: Final = (
 
 
 class _Body:
-    """The body of a request on its way, cut off where it grows too long; `too_large` says so afterwards."""
+    """The body of a request on its way, cut off where it grows too long or takes too long; `fault` says so afterwards."""
 
-    def __init__(self, request: web.Request, limit: int) -> None:
+    def __init__(self, request: web.Request, limit: int, body_s: float) -> None:
         self._request = request
         self._limit = limit
-        self.too_large = False
+        self._until = asyncio.get_running_loop().time() + body_s
+        self.fault: web.Response | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         total = 0
-        async for data in self._request.content.iter_any():
+        while data := await self._next():
             total += len(data)
             if total > self._limit:
-                self.too_large = True
+                self.fault = _too_large(self._limit)
                 raise ConnectionResetError("the body is too long")
             yield data
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._request.content.readany()
+        except TimeoutError:
+            self.fault = problem(408, "too_slow", "the body of the request did not come in time (http.request_body_s)")
+            raise ConnectionResetError("the body is too slow") from None
 
 
 class Proxy:
@@ -73,16 +82,19 @@ class Proxy:
 
     Args:
         max_body_bytes: A longer body is refused with 413.
+        body_s: A body that takes longer is refused with 408.
     """
 
-    def __init__(self, control_socket: Path, *, max_body_bytes: int) -> None:
+    def __init__(self, control_socket: Path, *, max_body_bytes: int, body_s: float) -> None:
         self._path = str(control_socket)
         self._limit = max_body_bytes
+        self._body_s = body_s
         self._session: aiohttp.ClientSession | None = None
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_route("*", "/api", self.serve)
         app.router.add_route("*", "/api/{path:.*}", self.serve)
+        app.router.add_get("/health", self.serve)
         app.router.add_get("/metrics", self.serve)
 
     async def __aenter__(self) -> Proxy:
@@ -100,7 +112,7 @@ class Proxy:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > self._limit:
-            return self._too_large()
+            return _too_large(self._limit)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._websocket(request)
         return await self._http(request)
@@ -108,7 +120,7 @@ class Proxy:
     async def _http(self, request: web.Request) -> web.StreamResponse:
         assert self._session is not None
         response: web.StreamResponse | None = None
-        body = _Body(request, self._limit)
+        body = _Body(request, self._limit, self._body_s)
         try:
             async with self._session.request(
                 request.method,
@@ -133,8 +145,8 @@ class Proxy:
                 request, response, problem(504, "control_timeout", f"control did not answer within {_ANSWER_S:.0f} s")
             )
         except (aiohttp.ClientError, ConnectionError):
-            if body.too_large:
-                return self._too_large()
+            if body.fault is not None and response is None:
+                return body.fault
             return self._broken(request, response, problem(503, _UNAVAILABLE, _AWAY))
 
     def _broken(self, request: web.Request, begun: web.StreamResponse | None, instead: web.Response) -> web.StreamResponse:
@@ -144,9 +156,6 @@ class Proxy:
         if request.transport is not None:
             request.transport.abort()
         return begun
-
-    def _too_large(self) -> web.Response:
-        return problem(413, "too_large", f"the request is longer than {self._limit} bytes (http.max_body_bytes)")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         assert self._session is not None
@@ -176,6 +185,10 @@ class Proxy:
 
     def _url(self, request: web.Request, scheme: str = "http") -> URL:
         return URL(f"{scheme}://control{request.raw_path}", encoded=True)
+
+
+def _too_large(limit: int) -> web.Response:
+    return problem(413, "too_large", f"the request is longer than {limit} bytes (http.max_body_bytes)")
 
 
 def _forwarded(request: web.Request) -> CIMultiDict[str]:
