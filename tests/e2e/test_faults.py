@@ -41,9 +41,25 @@ class Town:
 
         return await poll(all_ten, seconds=seconds, what="ten channels recording", log=self.server.log, pause=0.25)
 
+    async def all_on_disk(self) -> None:
+        """Waits for a moment at which every open segment has bytes on disk: those that began just now have none to adopt."""
+
+        async def written() -> bool:
+            parts = list((self.server.data / "recordings").rglob("*.ps.part"))
+            return len(parts) == 10 and all(_size(part) for part in parts)
+
+        await poll(written, seconds=30, what="ten open segments with bytes", log=self.server.log, pause=0.02)
+
     def calls(self) -> dict[str, str]:
         """Call-ID of the newest INVITE of each camera."""
         return {row["device"]: row["call_id"] for row in self.camera.events("invite")}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # renamed since it was listed: it was closed
+        return 0
 
 
 def _unix(text: str | None) -> float:
@@ -95,6 +111,7 @@ async def test_control_killed_loses_no_picture_and_no_dialog(town: Town) -> None
 
 
 async def test_ingest_killed_records_again_within_15_seconds_and_the_gap_is_listed(town: Town) -> None:
+    await town.all_on_disk()
     killed = time.time()
     town.server.kill("ingest-0")
     channels = await town.recording(since=killed, seconds=15)
@@ -137,6 +154,7 @@ async def test_everything_killed_comes_back_closed_segments_unchanged(town: Town
         return len(list(recordings.rglob("*.ps"))) >= 10
 
     await poll(enough, seconds=30, what="closed segments", log=town.server.log)
+    await town.all_on_disk()
     town.server.kill_everything()
     parts = list(recordings.rglob("*.ps.part"))
     assert len(parts) == 10

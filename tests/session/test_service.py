@@ -14,7 +14,7 @@ from gb28181.errors import NoPicture, NotFound, PeerTimeout
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, Snapshot, StreamState
 from gb28181.ports import SipRequest
-from gb28181.session.model import Dialog, IngestUp, Stage, StreamDown, StreamRecord
+from gb28181.session.model import Dialog, IngestDown, IngestUp, Stage, StreamDown, StreamRecord
 from tests.session.world import CHANNEL, DEVICE, KEY, ROUTE, World, answer_sdp, refusal, service, until
 
 
@@ -294,6 +294,31 @@ async def test_a_bye_that_is_never_answered_does_not_hold_the_channel() -> None:
         await sessions.close(session.session_id)
         await sessions.open_live(KEY, user="a")
     assert world.log.count("INVITE udp") == 2
+
+
+async def test_a_bye_after_its_ingest_died_has_the_ingest_as_cause() -> None:
+    world = World()
+    ended: list[StreamDown] = []
+    world.bus.subscribe(StreamDown, ended.append)
+    async with service(world) as sessions:
+        await sessions.hold_for_recording(KEY)
+        world.bus.publish(IngestDown("ingest-0", 7))
+        await sessions.bye(_request("call-1"))
+        await until(lambda: bool(ended))
+    assert ended[0].cause == "ingest_restarted"
+
+
+async def test_a_camera_that_heard_no_bye_is_told_again_when_it_is_back() -> None:
+    world = World(bye_answered=False)
+    async with service(world) as sessions:
+        session = await sessions.open_live(KEY, user="a")
+        await sessions.close(session.session_id)
+        assert world.log.count("BYE call-1") == 1
+        assert world.stored
+        world.bye_answered = True
+        world.bus.publish(DeviceOnline(DEVICE))
+        await until(lambda: world.log.count("BYE call-1") == 2)
+        await until(lambda: not world.stored)
 
 
 # --- after a restart of control -------------------------------------------------------------------------------

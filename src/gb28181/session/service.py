@@ -23,7 +23,7 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, from_us
 from gb28181.config import MediaSettings, SipSettings
-from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceRegistered, Route
+from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered, Route
 from gb28181.errors import Gb28181Error, MediaRefused, NoPicture, NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId, Ssrc
 from gb28181.messages import EndCause, MediaTransport, Progress, Statistics, StreamEnded, StreamState
@@ -56,6 +56,8 @@ _PROGRESS: Final[dict[str, Stage]] = {
 _ORDER: Final = tuple(Stage)
 #: How often one opening follows a device to a new address.
 _MAX_MOVES: Final = 5
+#: Pauses between BYEs that a device within reach does not answer, seconds; after the last one it is given up.
+_BYE_PAUSES_S: Final = (30.0, 120.0, 600.0)
 
 
 class LiveStream:
@@ -74,6 +76,7 @@ class LiveStream:
         self.up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.moved = asyncio.Event()
         self.gone = asyncio.Event()
+        self.is_orphan = False
         self.closing = False
         self.silent_since: float | None = None
         self.opener: asyncio.Task[None] | None = None
@@ -137,6 +140,7 @@ class SessionService:
         self._viewed_at: dict[ChannelKey, float] = {}
         self._viewers_heard_at: float | None = None
         self._epochs: dict[str, int] = {}
+        self._back: dict[DeviceId, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self.counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
@@ -148,6 +152,7 @@ class SessionService:
         bus.subscribe(DeviceOffline, self._device_offline)
         bus.subscribe(DeviceMoved, lambda event: self._device_moved(event.device_id))
         bus.subscribe(DeviceRegistered, self._device_registered)
+        bus.subscribe(DeviceOnline, lambda event: self._device_heard(event.device_id))
 
     async def __aenter__(self) -> SessionService:
         self._sweeper = asyncio.create_task(self._sweep(), name="session sweep")
@@ -504,6 +509,9 @@ class SessionService:
     async def _tear_down(self, stream: LiveStream, cause: str, bye: bool) -> None:
         was_up = stream.stage is Stage.FIRST_KEY_FRAME
         stage = stream.stage
+        if stream.is_orphan:
+            # A camera whose media connection breaks says BYE before the ingest is back: its death is the cause all the same.
+            cause = "ingest_restarted"
         try:
             await self._end_dialog(stream, bye=bye)
             await self._drop_receiver(stream, _END_CAUSES.get(cause, "closed"))
@@ -534,18 +542,49 @@ class SessionService:
         await asyncio.wait({ending}, timeout=1.0)
 
     async def _bye(self, record: StreamRecord) -> None:
-        """BYE until it is answered or its time is up; the record stays until then, for the next process."""
+        """BYE until it is answered or given up; the record stays until then, for the next process.
+
+        A camera that was cut off has heard no BYE and sends on when its network is back, to a port that is another stream's
+        by then, and its capacity is taken: it is told again as soon as it is heard.
+        """
         if not record.closing:
             await self._store.save_stream(replace(record, closing=True))
-        try:
-            route = self._devices.route(record.key.device_id)
-        except Unreachable:
-            route = record.dialog.route
-        try:
-            await self._signalling.bye(record.dialog, route=route)
-        except (PeerTimeout, Unreachable) as error:
-            logger.info("BYE was not answered", extra={"channel": str(record.key), "reason": str(error)})
+        for pause in (*_BYE_PAUSES_S, 0.0):
+            try:
+                await self._signalling.bye(record.dialog, route=self._reachable(record.key.device_id) or record.dialog.route)
+                break
+            except (PeerTimeout, Unreachable) as error:
+                logger.info("BYE was not answered", extra={"channel": str(record.key), "reason": str(error)})
+            if pause and not await self._heard_again(record.key.device_id, pause):
+                break
         await self._store.delete_stream(record.stream_id)
+
+    async def _heard_again(self, device_id: DeviceId, pause_s: float) -> bool:
+        """Waits until a device is heard, or for the pause where it is within reach; False when it was deleted."""
+        while True:
+            back = self._back.setdefault(device_id, asyncio.Event())
+            try:
+                async with asyncio.timeout(pause_s):
+                    await back.wait()
+                return True
+            except TimeoutError:
+                pass
+            try:
+                if self._reachable(device_id) is not None:
+                    return True
+                self._devices.get(device_id)
+            except NotFound:
+                return False
+
+    def _reachable(self, device_id: DeviceId) -> Route | None:
+        try:
+            return self._devices.route(device_id)
+        except (NotFound, Unreachable):
+            return None
+
+    def _device_heard(self, device_id: DeviceId) -> None:
+        if (back := self._back.pop(device_id, None)) is not None:
+            back.set()
 
     async def _drop_receiver(self, stream: LiveStream, cause: EndCause) -> None:
         receiver, stream.receiver = stream.receiver, None
@@ -587,6 +626,7 @@ class SessionService:
                 self._start(self._close(stream, "device_offline"))
 
     def _device_registered(self, event: DeviceRegistered) -> None:
+        self._device_heard(event.device_id)
         if event.is_new:
             self._device_moved(event.device_id)
 
@@ -609,6 +649,9 @@ class SessionService:
 
     def _ingest_down(self, event: IngestDown) -> None:
         logger.warning("connection to an ingest lost", extra={"ingest": event.name})
+        for stream in self._streams.values():
+            if stream.receiver is not None and stream.receiver.ingest == event.name:
+                stream.is_orphan = True
 
     async def _reconcile(self, event: IngestUp) -> None:
         """Compares what we and the store believe with what an ingest holds."""
@@ -630,6 +673,7 @@ class SessionService:
             if known is None:
                 await self._ingests.close_receiver(event.name, state.stream_id, "closed")
             else:
+                known.is_orphan = False
                 known.state = state
                 self._catch_up(known, state)
                 self._apply_recording(known)
