@@ -9,7 +9,7 @@ import pytest
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
-from gb28181.device.model import Address, DeviceMoved, DeviceOffline, DeviceRegistered
+from gb28181.device.model import Address, DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
 from gb28181.errors import NoPicture, NotFound, PeerTimeout
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, Snapshot, StreamState
@@ -314,11 +314,11 @@ async def test_a_camera_that_heard_no_bye_is_told_again_when_it_is_back() -> Non
         session = await sessions.open_live(KEY, user="a")
         await sessions.close(session.session_id)
         assert world.log.count("BYE call-1") == 1
-        assert world.stored
+        assert world.records
         world.bye_answered = True
         world.bus.publish(DeviceOnline(DEVICE))
         await until(lambda: world.log.count("BYE call-1") == 2)
-        await until(lambda: not world.stored)
+        await until(lambda: not world.records)
 
 
 # --- after a restart of control -------------------------------------------------------------------------------
