@@ -22,6 +22,10 @@ from gb28181.manscdp.commands.catalog import CatalogItem
 MISSED_MEANS_GONE: Final = 3
 
 
+#: Parents of the items of one answer by identifier, in the order in which they were named.
+Parents = dict[DeviceId, tuple[str, ...]]
+
+
 @dataclass(slots=True)
 class _Changes:
     added: dict[DeviceId, None] = field(default_factory=dict)
