@@ -104,10 +104,14 @@ class Edge:
         self.app = web.Application(middlewares=[guard], client_max_size=http.max_body_bytes)
         self.app.on_response_prepare.append(harden)
         self.door = Door(http, self.app)
+        recordings = Recordings(volumes)
+        self.figures.add_to(self.app)
+        self.proxy.add_to(self.app)
+        LiveRoutes(self.hub, link_key).add_to(self.app)
+        SegmentRoutes(volumes, link_key).add_to(self.app)
+        HlsRoutes(recordings, link_key).add_to(self.app)
         # The console takes every path that is left, so it comes last.
-        routes = (self.figures, self.proxy, LiveRoutes(self.hub, link_key), SegmentRoutes(volumes, link_key), Site(console))
-        for part in routes:
-            part.add_to(self.app)
+        Site(console).add_to(self.app)
         self.port = 0
         self._stack = contextlib.AsyncExitStack()
 

@@ -80,13 +80,13 @@ class Group:
     def end_us(self) -> int:
         return self.utc_us + self.duration_90k * 100 // 9
 
-    def parts(self) -> Iterator[tuple[bytes, bool]]:
-        """Its bytes as recorded, cut where packets are missing; the flag says whether they are missing before the part.
+    def parts(self, size: int = MAX_GROUP_BYTES) -> Iterator[tuple[bytes, bool]]:
+        """Its first `size` bytes as recorded, cut where packets are missing; the flag: whether they are before the part.
 
         Raises:
             StorageError: A segment is gone, or the disk failed.
         """
-        left = MAX_GROUP_BYTES
+        left = size
         for extent in self.extents:
             data = _read(extent, min(extent.size, left))
             left -= len(data)
