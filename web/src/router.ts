@@ -3,22 +3,24 @@ import { createRouter, createWebHashHistory } from 'vue-router'
 import { token } from './api/client.ts'
 import DevicesPage from './pages/DevicesPage.vue'
 import LoginPage from './pages/LoginPage.vue'
+import StartPage from './pages/StartPage.vue'
 
 export const router = createRouter({
   history: createWebHashHistory(),
   routes: [
-    { path: '/', redirect: '/devices' },
+    { path: '/', name: 'start', component: StartPage },
     { path: '/login', name: 'login', component: LoginPage },
     { path: '/devices/:device?', name: 'devices', component: DevicesPage },
-    // With the player, which is most of the weight.
+    // With the players, which are most of the weight.
     { path: '/live', name: 'live', component: () => import('./pages/LivePage.vue') },
-    { path: '/:rest(.*)*', redirect: '/devices' },
+    { path: '/playback/:channel?', name: 'playback', component: () => import('./pages/PlaybackPage.vue') },
+    { path: '/:rest(.*)*', redirect: '/' },
   ],
 })
 
 router.beforeEach((to) => {
   if (!token.value && to.name !== 'login') return { name: 'login', query: { to: to.fullPath } }
-  if (token.value && to.name === 'login') return { name: 'devices' }
+  if (token.value && to.name === 'login') return { name: 'start' }
   return true
 })
 

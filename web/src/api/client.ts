@@ -68,6 +68,24 @@ export async function call<T>(method: string, path: string, body?: unknown, sign
   }
 }
 
+/** Saves what the API answers with as a file of this browser. */
+export async function fetchFile(path: string, name: string): Promise<void> {
+  let response: Response
+  try {
+    response = await fetch(BASE + path, { headers: headers() })
+  } catch (error) {
+    throw new ApiError(0, { code: 'network', message: String(error) })
+  }
+  if (response.status === 401) forgetLogin()
+  if (!response.ok) throw new ApiError(response.status, errorBody(await response.text(), response.status))
+  const url = URL.createObjectURL(await response.blob())
+  const link = document.createElement('a')
+  link.href = url
+  link.download = name
+  link.click()
+  URL.revokeObjectURL(url)
+}
+
 /** Ends a session even while the page is being closed; an answer is not waited for. */
 export function endSession(sessionId: string): void {
   const url = `${BASE}/sessions/${encodeURIComponent(sessionId)}`

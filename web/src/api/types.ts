@@ -38,9 +38,16 @@ export interface Stream {
   state: 'waiting' | 'running' | 'silent'
   transport: string
   source: string
+  format: string
   bitrate_kbps: number
   packets: number
   lost: number
+  gop_s: number
+  /** Pictures a second, width and height are known only while somebody has looked into the stream. */
+  fps: number | null
+  width: number | null
+  height: number | null
+  key_frame_age_s: number | null
   note: string
 }
 
@@ -106,4 +113,71 @@ export interface Job {
   announced: number
   received: number
   message: string
+}
+
+/** One day of a channel in the calendar. */
+export interface CalendarDay {
+  date: string
+  recorded_s: number
+  coverage: number
+  bytes: number
+}
+
+/** What a range holds; `recorded` includes what is being written now. */
+export interface Recordings {
+  recorded: { start: string; end: string }[]
+  gaps: { start: string; end: string | null; cause: string }[]
+  coverage: number
+}
+
+export interface PlaybackSession {
+  session_id: string
+  urls: { hls: string; ws_flv?: string }
+  start: string
+  end: string
+}
+
+export interface Export {
+  export_id?: string
+  url?: string
+  state?: string
+  progress?: number
+  bytes?: number
+  bytes_total?: number
+  message?: string
+}
+
+export interface Disk {
+  path: string
+  total_bytes: number
+  free_bytes: number
+  pending_bytes: number
+  suspect: boolean
+  error: string
+  oldest_at: string | null
+  kept_h: number
+}
+
+export interface Missing {
+  device_id: string
+  channel_id: string
+  name: string
+  online: boolean
+  state: RecordingState
+  cause: string
+  message: string
+  since: string | null
+}
+
+export interface Overview {
+  time: string
+  devices: { total: number; online: number }
+  channels: { total: number; online: number }
+  recording: { due: number; recording: number }
+  sessions: number
+  disks: Disk[]
+  kept: { retention_hours: number; channels: number; shortest_h: number; longest_h: number }[]
+  missing: Missing[]
+  missing_total: number
+  gaps: { cause: string; gaps: number; channels: number; lasting: number; seconds: number }[]
 }

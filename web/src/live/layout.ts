@@ -48,7 +48,7 @@ export function filled(cells: Cells, candidates: ChannelKey[]): Cells {
   return cells.map((cell) => cell ?? fresh.shift() ?? null)
 }
 
-function keyOf(text: string | null): ChannelKey | null {
+export function keyOf(text: string | null): ChannelKey | null {
   const [device_id, channel_id, ...rest] = (text ?? '').split('~')
   return device_id && channel_id && rest.length === 0 ? { device_id, channel_id } : null
 }
