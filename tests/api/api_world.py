@@ -16,7 +16,7 @@ from gb28181.api.services import Health, Part, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.clock import Clock
-from gb28181.device.model import Address, Device, Registration, RegistrationRefused, Route
+from gb28181.device.model import Address, Device, Profile, Registration, RegistrationRefused, Route
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound
 from gb28181.ids import DeviceId
 from gb28181.messages import StreamState, VolumeState
@@ -100,9 +100,12 @@ class FakeDevices:
         self.known[DeviceId(device_id)] = Device(DeviceId(device_id), name=name)
         return self.get(device_id)
 
-    async def update(self, device_id: str, *, name: str | None = None, password: str | None = None) -> Device:
+    async def update(
+        self, device_id: str, *, name: str | None = None, password: str | None = None, profile: Profile | None = None
+    ) -> Device:
         device = self.get(device_id)
-        self.known[device.device_id] = device.with_changes(name=device.name if name is None else name)
+        device = device.with_changes(name=device.name if name is None else name, profile=profile or device.profile)
+        self.known[device.device_id] = device
         if password is not None:
             self.passwords[device_id] = password
         return self.get(device_id)

@@ -20,7 +20,7 @@ async def test_device_is_shown_with_its_registration(world: World):
         "user_agent": "", "gb_version": "", "address": "192.168.1.64:5060", "transport": "udp",
         "registered_at": "2026-03-01T08:00:00.000Z", "expires_at": "2026-03-01T08:00:00.000Z",
         "last_seen_at": "2026-03-01T08:00:00.000Z", "media_transport": "", "channels": 2,
-        "catalog": {"at": None, "announced": 0, "received": 0}, "faults": {"odd": 2},
+        "catalog": {"at": None, "announced": 0, "received": 0}, "faults": {"odd": 2}, "ignore_notified_status": False,
     }  # fmt: skip
 
 
@@ -91,6 +91,9 @@ async def test_device_is_changed_and_removed(world: World):
     assert (await world.call("PATCH", f"/devices/{D1}", json={"name": "新"}))["name"] == "新"
     await world.call("PATCH", f"/devices/{D1}", json={"password": ""})
     assert world.devices.passwords == {D1: ""}
+    for wrong in (True, False):
+        changed = await world.call("PATCH", f"/devices/{D1}", json={"ignore_notified_status": wrong})
+        assert (changed["ignore_notified_status"], changed["name"]) == (wrong, "新")
     await world.call("DELETE", f"/devices/{D1}", status=204)
     for method in ("GET", "DELETE"):
         assert (await world.call(method, f"/devices/{D1}", status=404))["error"]["code"] == "not_found"

@@ -8,7 +8,7 @@ import pytest
 
 from gb28181.catalog.handlers import routes
 from gb28181.catalog.model import CatalogFinished, ChannelsChanged
-from gb28181.device.model import Device, DeviceOffline, DeviceOnline
+from gb28181.device.model import Device, DeviceOffline, DeviceOnline, Profile
 from gb28181.errors import Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
@@ -312,8 +312,137 @@ async def test_notifications_change_only_what_they_say() -> None:
         )
         assert world.names() == ["Camera 1", "Camera 3"]
         assert not world.catalog.is_online(key(1))
+        await world.pass_time(3)
         world.notify(CatalogItem(device_id=key(1).channel_id, event="ON"))
         assert world.catalog.is_online(key(1))
+
+
+# --- states that devices push (quirk Q74) ----------------------------------------------------------------------------
+
+
+def told(number: int, event: str) -> CatalogItem:
+    return CatalogItem(device_id=key(number).channel_id, event=event)
+
+
+async def test_a_channel_that_flaps_changes_its_state_once_in_three_seconds() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1, 2)
+        world.changes.clear()
+        for second in range(12):
+            for step in range(10):
+                world.notify(told(1, "OFF" if step % 2 else "ON"))
+                await world.pass_time(0.1, step=0.1)
+                assert world.catalog.is_online(key(2))
+            assert len(world.changes) <= 1 + second // 3
+        assert len(world.changes) >= 3
+        await world.pass_time(10, step=0.5)
+        assert not world.catalog.is_online(key(1)), "the last that it said"
+        assert len(world.catalog._states) == 0
+
+
+async def test_a_state_that_comes_back_at_once_is_no_change() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1)
+        world.notify(told(1, "OFF"))
+        world.notify(told(1, "ON"))
+        world.notify(told(1, "OFF"))
+        await world.pass_time(1, step=0.5)
+        world.changes.clear()
+        await world.pass_time(10, step=0.5)
+        assert world.changes == []
+        assert not world.catalog.is_online(key(1))
+
+
+async def test_a_catalogue_answer_counts_at_once_and_ends_what_waits() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1)
+        world.notify(told(1, "OFF"), told(1, "ON"))
+        await world.asked_again()
+        world.answer(item(1), announced=1)
+        assert world.catalog.is_online(key(1))
+        await world.pass_time(10, step=0.5)
+        assert world.catalog.is_online(key(1))
+
+
+async def test_pushed_states_of_a_device_that_tells_wrong_ones_are_ignored() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1, 2)
+        wrong = world.devices.known[DEVICE].with_changes(profile=Profile(ignore_notified_status=True))
+        world.devices.known[DEVICE] = wrong
+        writes = world.store.writes
+        world.notify(told(1, "OFF"), told(2, "VLOST"), item(1, status=Status.OFF, event="UPDATE"))
+        assert world.store.writes == writes
+        world.notify(item(2, "Gate", status=Status.OFF, event="UPDATE"), told(1, "DEL"))
+        assert world.names() == ["Gate"], "all but states still counts"
+        assert world.catalog.is_online(key(2))
+        await world.asked_again()
+        world.answer(item(1), item(2, "Gate", status=Status.OFF), announced=2)
+        assert not world.catalog.is_online(key(2))
+
+
+async def test_an_update_without_a_state_leaves_the_state_alone() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1)
+        world.notify(told(1, "OFF"))
+        world.notify(CatalogItem(device_id=key(1).channel_id, event="UPDATE", name="Gate"))
+        assert world.names() == ["Gate"]
+        assert not world.catalog.is_online(key(1))
+
+
+# --- items that are listed more than once (quirk Q63) ------------------------------------------------------------------
+
+
+def parents(world: World) -> object:
+    [channel] = world.shown()
+    return channel.parent_id, channel.item.get("ParentIDs")
+
+
+@pytest.mark.parametrize("messages", [1, 3])
+async def test_all_parents_of_an_item_are_remembered_and_the_last_counts(messages: int) -> None:
+    world = World()
+    async with world.catalog:
+        world.come_online()
+        await world.tick()
+        copies = [item(1, parent_id=parent) for parent in ("a", "b", "a", "c")]
+        if messages == 1:
+            world.answer(*copies, announced=4)
+        else:
+            for copy in copies:
+                world.answer(copy, announced=4)
+        assert parents(world) == (copies[-1].parent_id, ["a", "b", "c"])
+        assert world.finished[-1].complete
+        world.notify(item(1, "Gate", parent_id="b", event="UPDATE"))
+        assert parents(world) == ("b", ["a", "b", "c"])
+        await world.asked_again()
+        world.answer(item(1, parent_id="b"), announced=1)
+        assert parents(world) == ("b", None), "moved for good"
+
+
+async def test_a_catalogue_that_lists_an_item_twice_writes_nothing_when_it_is_the_same_again() -> None:
+    world = World()
+    async with world.catalog:
+        world.come_online()
+        await world.tick()
+        copies = [item(1, parent_id="a"), item(1, parent_id="b")]
+        world.answer(*copies, announced=2)
+        writes = world.store.writes
+        await world.asked_again()
+        world.answer(*copies, announced=2)
+        assert world.store.writes == writes
+
+
+async def test_the_parents_of_one_item_are_bounded() -> None:
+    world = World()
+    async with world.catalog:
+        world.come_online()
+        await world.tick()
+        world.answer(*(item(1, parent_id=f"p{number}") for number in range(500)), announced=500)
+        assert len(world.shown()[0].item["ParentIDs"]) == 32
 
 
 @pytest.mark.parametrize("answers", ["nothing", "empty"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gb28181.catalog.model import Channel, ChannelKey
-from gb28181.device.model import Address, Device, Registration, Route
+from gb28181.device.model import Address, Device, Profile, Registration, Route
 from gb28181.ids import DeviceId
 from gb28181.recording.model import Segment
 from gb28181.session.model import Dialog, StreamRecord
@@ -27,7 +27,7 @@ def device(device_id: str = DEVICE, **changes: object) -> Device:
         user_agent="IP Camera",
         gb_version="3.0",
         password=b"\x00\xffsealed",
-        registration=Registration(ROUTE, "sip:a@b", "call-1", AT, AT),
+        registration=Registration(ROUTE, "sip:a@b", "call-1", AT, AT, behind_nat=True),
         last_seen_at=AT,
         keepalive_interval_s=60.0,
         media_transport="tcp",
@@ -36,6 +36,7 @@ def device(device_id: str = DEVICE, **changes: object) -> Device:
         catalog_received=15,
         created_at=AT,
         faults={"wrong-content-length": 312},
+        profile=Profile(ignore_notified_status=True),
     )
     return full.with_changes(**changes)
 

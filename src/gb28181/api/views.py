@@ -41,6 +41,7 @@ class DeviceView(Model):
     channels: int
     catalog: CatalogView
     faults: dict[str, int]
+    ignore_notified_status: bool
 
 
 class DevicePage(Model):
@@ -152,6 +153,7 @@ def device(services: Services, found: Device) -> DeviceView:
         channels=sum(not channel.is_gone for channel in services.catalog.channels(found.device_id)),
         catalog=CatalogView(at=found.catalog_at, announced=found.catalog_announced, received=found.catalog_received),
         faults=dict(found.faults),
+        ignore_notified_status=found.profile.ignore_notified_status,
     )
 
 

@@ -32,6 +32,8 @@ _NAMED: Final = frozenset(
     }
     | {"PTZType"}
 )
+#: Where `Channel.item` keeps all parents of an item that was listed several times.
+PARENTS: Final = "ParentIDs"
 _CIVIL_CODE: Final = re.compile(r"(?:\d{2}){1,4}", re.ASCII)
 _STATES: Final = {"ON": True, "OFF": False, "VLOST": False, "DEFECT": False}
 
@@ -54,8 +56,14 @@ def brings_item(event: str) -> bool:
     return event not in _STATES and event != "DEL"
 
 
-def channel_of(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime) -> Channel:
-    """The channel as the item describes it; what operators added stays. The same object when nothing changed."""
+def channel_of(
+    device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime, *, parents: tuple[str, ...] = ()
+) -> Channel:
+    """The channel as the item describes it; what operators added stays. The same object when nothing changed.
+
+    Args:
+        parents: All under which it is listed; kept as `ParentIDs` where there are several (quirk Q63).
+    """
     base = old or Channel(ChannelKey(device_id, item.device_id))
     values = elements_of(item)
     longitude, latitude = coordinates(item.longitude, item.latitude)
@@ -71,7 +79,7 @@ def channel_of(device_id: DeviceId, item: CatalogItem, old: Channel | None, now:
         longitude=longitude,
         latitude=latitude,
         ptz_type=_leading_number(values.get("PTZType")),
-        item={name: value for name, value in values.items() if name not in _NAMED},
+        item={name: value for name, value in values.items() if name not in _NAMED} | _several(parents),
         synthetic=False,
         is_gone=False,
         missed=0,
@@ -111,6 +119,15 @@ def coordinates(longitude: float | None, latitude: float | None) -> tuple[float 
     if abs(longitude) > 180 or abs(latitude) > 90:
         return None, None
     return longitude, latitude
+
+
+def _several(parents: tuple[str, ...]) -> dict[str, list[str]]:
+    return {PARENTS: list(parents)} if len(parents) > 1 else {}
+
+
+def parents_of(channel: Channel | None) -> tuple[str, ...]:
+    """All parents under which a channel was listed last, where there were several."""
+    return tuple(channel.item.get(PARENTS, ())) if channel is not None else ()
 
 
 def _same_item(old: Channel, new: Channel) -> bool:

@@ -6,12 +6,12 @@ back as soon as it is listed again; nothing is deleted while its device exists (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from gb28181.catalog.items import brings_item, channel_of, event_of, with_event
+from gb28181.catalog.items import brings_item, channel_of, event_of, parents_of, with_event
 from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
 from gb28181.catalog.tree import children_by_parent
 from gb28181.errors import NotFound
@@ -24,6 +24,13 @@ MISSED_MEANS_GONE: Final = 3
 
 #: Parents of the items of one answer by identifier, in the order in which they were named.
 Parents = dict[DeviceId, tuple[str, ...]]
+
+
+#: (channel, state that was said) -> state that counts.
+StateRule = Callable[[Channel, bool], bool]
+
+#: Parents of one item that are remembered.
+_MAX_PARENTS: Final = 32
 
 
 @dataclass(slots=True)
@@ -85,20 +92,54 @@ class Registry:
 
     # --- changes ---------------------------------------------------------------------------------------------------
 
-    def apply(self, device_id: DeviceId, items: Iterable[CatalogItem], now: datetime) -> list[Channel]:
-        """Takes items of an answer or a notification over; returns the channels to be written."""
-        changed: dict[DeviceId, Channel] = {}
+    def answered(
+        self, device_id: DeviceId, items: Sequence[CatalogItem], now: datetime, parents: Parents | None = None
+    ) -> list[Channel]:
+        """Takes items of an answer over; returns the channels to be written.
+
+        Args:
+            parents: Of the items of this answer so far; what is found is added.
+        """
+        parents = {} if parents is None else parents
         for item in items:
-            old = self.of_device(device_id).get(item.device_id)
-            event = event_of(item)
-            if brings_item(event):
-                new = channel_of(device_id, item, old, now)
-            elif old is None:
-                continue
-            else:
-                new = with_event(old, event, now)
+            known = parents.get(item.device_id, ())
+            if item.parent_id and item.parent_id not in known and len(known) < _MAX_PARENTS:
+                parents[item.device_id] = (*known, item.parent_id)
+        # The last of several wins (quirk Q63).
+        last = {item.device_id: item for item in items}
+        return self._take(
+            (item, old, channel_of(device_id, item, old, now, parents=parents.get(item.device_id, ())))
+            for item in last.values()
+            for old in (self.of_device(device_id).get(item.device_id),)
+        )
+
+    def notified(self, device_id: DeviceId, items: Iterable[CatalogItem], now: datetime, state: StateRule) -> list[Channel]:
+        """Takes items of a notification over; returns the channels to be written.
+
+        Args:
+            state: Decides about the state of a channel that is known.
+        """
+        return self._take(
+            (item, old, new)
+            for item in items
+            for old in (self.of_device(device_id).get(item.device_id),)
+            if (new := _notified(device_id, item, old, now, state)) is not None
+        )
+
+    def set_state(self, key: ChannelKey, status_on: bool, now: datetime) -> list[Channel]:
+        """A state that a device told before counts from now on."""
+        old = self.of_device(key.device_id).get(key.channel_id)
+        if old is None or old.status_on == status_on:
+            return []
+        new = replace(old, status_on=status_on, updated_at=now)
+        self.put(new)
+        return [new]
+
+    def _take(self, found: Iterable[tuple[CatalogItem, Channel | None, Channel]]) -> list[Channel]:
+        changed: dict[DeviceId, Channel] = {}
+        for item, old, new in found:
             if new is not old and self.put(new):
-                changed[item.device_id] = new  # the last of several wins (quirk Q63)
+                changed[item.device_id] = new
         return list(changed.values())
 
     def put(self, channel: Channel) -> bool:
@@ -157,3 +198,22 @@ class Registry:
     def _put(self, channel: Channel) -> None:
         self._channels.setdefault(channel.key.device_id, {})[channel.key.channel_id] = channel
         self._owners.setdefault(channel.key.channel_id, set()).add(channel.key.device_id)
+
+
+def _notified(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime, state: StateRule) -> Channel | None:
+    """The channel after one notified item; None when it says nothing about a channel that we know."""
+    event = event_of(item)
+    if old is None:
+        return channel_of(device_id, item, None, now) if brings_item(event) else None
+    if not brings_item(event):
+        new = with_event(old, event, now)
+        says_state = event != "DEL"
+    else:
+        known = parents_of(old)
+        new = channel_of(device_id, item, old, now, parents=known if item.parent_id in known else ())
+        says_state = item.status is not None
+    counts = state(old, new.status_on) if says_state else old.status_on
+    if new.status_on == counts:
+        return new
+    new = replace(new, status_on=counts)
+    return old if replace(new, updated_at=old.updated_at) == old else new

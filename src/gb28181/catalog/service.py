@@ -17,7 +17,8 @@ from typing import Any, Final, Literal
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.catalog.queries import CatalogQueries, Devices
-from gb28181.catalog.registry import Registry
+from gb28181.catalog.registry import Registry, StateRule
+from gb28181.catalog.status import StatusDebounce
 from gb28181.catalog.tree import ROOT, kind_of
 from gb28181.clock import Clock
 from gb28181.config import CatalogSettings
@@ -52,6 +53,8 @@ class CatalogService:
         self._store = store
         self._bus = bus
         self._clock = clock
+        self._monotonic = monotonic
+        self._states = StatusDebounce()
         self._registry = Registry(max_items=settings.max_items)
         self._counters: Counter[str] = Counter()
         self._queries = CatalogQueries(
@@ -204,7 +207,11 @@ class CatalogService:
     def arrived(self, inbound: Inbound[CatalogResponse]) -> None:
         """One part of an answer, asked for or not."""
         part, device_id = inbound.command, inbound.device_id
-        self._take_over(device_id, part)
+        self._counters["items"] += len(part.items)
+        parents = self._queries.parents(device_id)
+        self._save(self._registry.answered(device_id, part.items, self._clock.utc(), parents))
+        for item in part.items:
+            self._states.answered(ChannelKey(device_id, item.device_id))
         ids = (item.device_id for item in part.items)
         if not self._queries.arrived(device_id, part.sn, announced=part.sum_num, ids=ids):
             self._counters["unsolicited_answers"] += 1
@@ -212,13 +219,17 @@ class CatalogService:
     def notified(self, inbound: Inbound[CatalogNotify]) -> None:
         """Changes that a device tells by itself."""
         self._counters["notifications"] += 1
-        self._take_over(inbound.device_id, inbound.command)
+        device_id, items = inbound.device_id, inbound.command.items
+        self._counters["items"] += len(items)
+        self._save(self._registry.notified(device_id, items, self._clock.utc(), self._state_rule(device_id)))
 
     # --- time ------------------------------------------------------------------------------------------------------
 
     def expire(self) -> None:
         """Ends silent answers, asks whoever is due, and tells what changed."""
         self._queries.expire()
+        for key, status_on in self._states.expire(self._monotonic()):
+            self._save(self._registry.set_state(key, status_on, self._clock.utc()))
         self._publish_changes()
 
     async def _run_timer(self) -> None:
@@ -254,12 +265,16 @@ class CatalogService:
 
     # --- channels --------------------------------------------------------------------------------------------------
 
-    def _take_over(self, device_id: DeviceId, part: CatalogResponse | CatalogNotify) -> None:
-        if part.items:
-            self._counters["items"] += len(part.items)
-            changed = self._registry.apply(device_id, part.items, self._clock.utc())
-            if changed:
-                self._store.save_channels(changed)
+    def _state_rule(self, device_id: DeviceId) -> StateRule:
+        """What a state that the device pushes does (quirk Q74): nothing, where an operator says so, and never flap."""
+        if self._devices.get(device_id).profile.ignore_notified_status:
+            return lambda channel, _said: channel.status_on
+        now = self._monotonic()
+        return lambda channel, said: self._states.counts(channel.key, said, current=channel.status_on, now=now)
+
+    def _save(self, changed: list[Channel]) -> None:
+        if changed:
+            self._store.save_channels(changed)
 
     def _publish_changes(self) -> None:
         for event in self._registry.changes():

@@ -12,7 +12,7 @@ from gb28181.clock import from_us, to_us
 from gb28181.database import tables
 from gb28181.database.rows import Row, Rows, microseconds, moment, text, upsert
 from gb28181.database.write_behind import Batch
-from gb28181.device.model import Address, Device, Registration, Route
+from gb28181.device.model import Address, Device, Profile, Registration, Route
 from gb28181.ids import DeviceId
 
 
@@ -77,6 +77,7 @@ def _row(device: Device) -> Row:
         "catalog_received": device.catalog_received,
         "created_at": microseconds(device.created_at),
         "faults": dict(device.faults),
+        "profile": dataclasses.asdict(device.profile),
     }
 
 
@@ -102,10 +103,17 @@ def _registration_in(data: dict[str, Any]) -> Registration:
     )
 
 
+def _profile_in(data: dict[str, Any]) -> Profile:
+    """What this version does not know (written by a newer one) is left out."""
+    known = {field.name for field in dataclasses.fields(Profile)}
+    return Profile(**{name: value for name, value in data.items() if name in known})
+
+
 def _device(row: sa.RowMapping) -> Device:
     fields = dict(row)
     registration = fields["registration"]
     fields["registration"] = None if registration is None else _registration_in(registration)
     for name in ("last_seen_at", "catalog_at", "created_at"):
         fields[name] = moment(fields[name])
+    fields["profile"] = _profile_in(fields["profile"])
     return Device(**fields)

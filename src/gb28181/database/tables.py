@@ -36,6 +36,7 @@ devices: Final = sa.Table(
     sa.Column("catalog_received", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.BigInteger),
     sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("profile", sa.JSON, nullable=False, server_default="{}"),
 )
 
 channels: Final = sa.Table(

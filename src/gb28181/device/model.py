@@ -58,6 +58,17 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """Where one device is treated otherwise than the rest, because an operator says so.
+
+    Args:
+        ignore_notified_status: The states of channels that it pushes are wrong; only its catalogue counts (quirk Q74).
+    """
+
+    ignore_notified_status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One registering peer, as stored.
 
@@ -91,6 +102,7 @@ class Device:
     catalog_received: int = 0
     created_at: datetime | None = None
     faults: dict[str, int] = field(default_factory=dict)
+    profile: Profile = Profile()
 
     def with_changes(self, **changes: object) -> Device:
         return replace(self, **changes)  # type: ignore[arg-type]  # replace() of typeshed takes no keyword mapping

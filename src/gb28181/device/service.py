@@ -29,6 +29,7 @@ from gb28181.device.model import (
     DeviceOffline,
     DeviceOnline,
     DeviceRegistered,
+    Profile,
     Registration,
     RegistrationRefused,
     Route,
@@ -222,7 +223,9 @@ class DeviceService:
         self._bus.publish(DeviceChanged(identifier))
         return device
 
-    async def update(self, device_id: str, *, name: str | None = None, password: str | None = None) -> Device:
+    async def update(
+        self, device_id: str, *, name: str | None = None, password: str | None = None, profile: Profile | None = None
+    ) -> Device:
         """Changes what is given; an empty password means the domain's password.
 
         Raises:
@@ -235,6 +238,8 @@ class DeviceService:
             changes["name"] = _name(name)
         if password is not None:
             changes["password"] = self._sealed(password)
+        if profile is not None:
+            changes["profile"] = profile
         peer.device = peer.device.with_changes(**changes)
         await self._store.save_device_now(peer.device)
         self._bus.publish(DeviceChanged(peer.device.device_id))

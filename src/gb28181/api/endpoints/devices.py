@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from gb28181.accounts.service import new_password
@@ -37,6 +39,9 @@ class DeviceChange(Model):
 
     name: Name | None = None
     password: SipPassword | None = Field(None, repr=False)
+    ignore_notified_status: bool | None = Field(
+        None, description="for a device that pushes wrong states of its channels: only its catalogue counts"
+    )
 
 
 class JobStarted(Model):
@@ -78,8 +83,12 @@ async def get_device(call: Call[None, None]) -> DeviceView:
 
 @route("PATCH", "/devices/{device_id}", right="administer", request=DeviceChange, response=DeviceView, errors=(404,))
 async def change_device(call: Call[None, DeviceChange]) -> DeviceView:
-    """Changes the name or the SIP password of a device."""
-    device = await call.services.devices.update(call.device_id, name=call.body.name, password=call.body.password)
+    """Changes the name or the SIP password of a device, or how it is treated."""
+    body, profile = call.body, None
+    if body.ignore_notified_status is not None:
+        known = call.services.devices.get(call.device_id).profile
+        profile = replace(known, ignore_notified_status=body.ignore_notified_status)
+    device = await call.services.devices.update(call.device_id, name=body.name, password=body.password, profile=profile)
     await call.audit("device.change", device.device_id, fields=sorted(call.body.model_fields_set))
     return views.device(call.services, device)
 
