@@ -14,38 +14,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, from_us
 from gb28181.config import MediaSettings, SipSettings
-from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered, Route
-from gb28181.errors import Gb28181Error, MediaRefused, NoPicture, NotFound, PeerTimeout, Unreachable
-from gb28181.ids import DeviceId, Ssrc
-from gb28181.messages import EndCause, MediaTransport, Progress, Statistics, StreamEnded, StreamState
+from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
+from gb28181.errors import Gb28181Error, NoPicture, NotFound
+from gb28181.ids import DeviceId
+from gb28181.messages import EndCause, Progress, Statistics, StreamEnded, StreamState
 from gb28181.ports import Channels, Devices, Ingests, Receiver, Signalling, SipRequest, StreamStore
-from gb28181.session.diagnosis import refused, stuck
-from gb28181.session.invite import Invitation, Invited
+from gb28181.session.dialogs import Dialogs
 from gb28181.session.model import (
     IngestDown,
     IngestUp,
     Session,
     Stage,
-    StageTime,
     StreamDown,
     StreamFailed,
     StreamRecord,
     StreamUp,
 )
-from gb28181.session.ssrc import SsrcPool
+from gb28181.session.opener import Opener
+from gb28181.session.stream import RECORDING, LiveStream
 
 logger = logging.getLogger(__name__)
-
-RECORDING: Final = "recording"
 
 _PROGRESS: Final[dict[str, Stage]] = {
     "connected": Stage.CONNECTED,
@@ -53,52 +48,6 @@ _PROGRESS: Final[dict[str, Stage]] = {
     "first_ps": Stage.FIRST_PS,
     "first_key_frame": Stage.FIRST_KEY_FRAME,
 }
-_ORDER: Final = tuple(Stage)
-#: How often one opening follows a device to a new address.
-_MAX_MOVES: Final = 5
-#: Pauses between BYEs that a device within reach does not answer, seconds; after the last one it is given up.
-_BYE_PAUSES_S: Final = (30.0, 120.0, 600.0)
-
-
-class LiveStream:
-    """One channel's stream on its way up, running, or on its way down."""
-
-    def __init__(self, key: ChannelKey, stream_id: str) -> None:
-        self.key = key
-        self.stream_id = stream_id
-        self.holders: set[str] = set()
-        self.stages: dict[Stage, datetime] = {}
-        self.transport: MediaTransport = "udp"
-        self.ssrc = 0
-        self.receiver: Receiver | None = None
-        self.record: StreamRecord | None = None
-        self.state: StreamState | None = None
-        self.up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.moved = asyncio.Event()
-        self.gone = asyncio.Event()
-        self.is_orphan = False
-        self.closing = False
-        self.silent_since: float | None = None
-        self.opener: asyncio.Task[None] | None = None
-        self.invited_at: Route | None = None
-        self.inviting: asyncio.Task[Invited] | None = None
-
-    @property
-    def stage(self) -> Stage:
-        return max(self.stages, key=_ORDER.index, default=Stage.RESERVED)
-
-    def reach(self, stage: Stage, at: datetime) -> None:
-        if stage not in self.stages:
-            self.stages[stage] = at
-            self.moved.set()
-
-    @property
-    def is_up(self) -> bool:
-        return self.up.done() and not self.up.cancelled() and self.up.exception() is None and not self.closing
-
-
-class _Moved(Exception):
-    """The device registered from another address while it was invited."""
 
 
 class SessionService:
@@ -129,18 +78,17 @@ class SessionService:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._ssrcs = SsrcPool(sip.server_id)
-        self._invitation = Invitation(media, sip, signalling=signalling, ingests=ingests, devices=devices)
+        self._dialogs = Dialogs(signalling=signalling, devices=devices, store=store, clock=clock)
+        self._opener = Opener(
+            media, sip, signalling=signalling, ingests=ingests, devices=devices, dialogs=self._dialogs, clock=clock
+        )
         self._streams: dict[ChannelKey, LiveStream] = {}
         self._by_id: dict[str, LiveStream] = {}
-        self._by_call: dict[str, LiveStream] = {}
         self._unclaimed: dict[str, StreamRecord] = {}
         self._sessions: dict[str, Session] = {}
         self._viewers: dict[ChannelKey, int] = {}
         self._viewed_at: dict[ChannelKey, float] = {}
         self._viewers_heard_at: float | None = None
-        self._epochs: dict[str, int] = {}
-        self._back: dict[DeviceId, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self.counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
@@ -152,7 +100,7 @@ class SessionService:
         bus.subscribe(DeviceOffline, self._device_offline)
         bus.subscribe(DeviceMoved, lambda event: self._device_moved(event.device_id))
         bus.subscribe(DeviceRegistered, self._device_registered)
-        bus.subscribe(DeviceOnline, lambda event: self._device_heard(event.device_id))
+        bus.subscribe(DeviceOnline, lambda event: self._dialogs.device_heard(event.device_id))
 
     async def __aenter__(self) -> SessionService:
         self._sweeper = asyncio.create_task(self._sweep(), name="session sweep")
@@ -164,12 +112,13 @@ class SessionService:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, *([self._sweeper] if self._sweeper else []), return_exceptions=True)
+        await self._dialogs.close()
 
     async def load(self) -> None:
         """Reads the dialogs of the process before this one; each waits for its ingest to say whether it still runs."""
-        for record in await self._store.load_streams():
+        for record in await self._dialogs.load():
             self._unclaimed[record.stream_id] = record
-            self._ssrcs.adopt(record.ssrc)
+            self._opener.ssrcs.adopt(record.ssrc)
 
     async def shutdown(self) -> None:
         """Ends every stream with BYE, as an operator who stops the server expects."""
@@ -221,14 +170,14 @@ class SessionService:
 
     def release_recording(self, key: ChannelKey) -> None:
         stream = self._streams.get(key)
-        if stream is None or RECORDING not in stream.holders:
+        if stream is None or not stream.is_recorded:
             return
         self._start(self._release(stream, RECORDING))
         self._apply_recording(stream)
 
     def is_recording(self, key: ChannelKey) -> bool:
         stream = self._streams.get(key)
-        return stream is not None and stream.is_up and RECORDING in stream.holders
+        return stream is not None and stream.is_up and stream.is_recorded
 
     def stream_state(self, key: ChannelKey) -> StreamState | None:
         stream = self._streams.get(key)
@@ -243,8 +192,7 @@ class SessionService:
 
     def owner_of_call(self, call_id: str) -> ChannelKey | None:
         """Channel of a running dialog: whom a request inside it is from (quirk Q32)."""
-        stream = self._by_call.get(call_id)
-        return stream.key if stream else None
+        return self._dialogs.channel_of(call_id)
 
     def viewers(self, counts: dict[ChannelKey, int]) -> None:
         """Takes what the edge says about who watches what now."""
@@ -261,7 +209,7 @@ class SessionService:
 
     async def bye(self, request: SipRequest) -> None:
         """A device ends its stream itself (quirk Q98)."""
-        stream = self._by_call.get(request.call_id)
+        stream = self._dialogs.of_call(request.call_id)
         self._signalling.respond(request, 200 if stream else 481)
         if stream is not None:
             self._start(self._close(stream, "device_bye", bye=False))
@@ -296,194 +244,39 @@ class SessionService:
 
     def _new(self, key: ChannelKey, stream_id: str) -> LiveStream:
         stream = LiveStream(key, stream_id)
-        stream.up.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._streams[key] = stream
         self._by_id[stream_id] = stream
         return stream
 
     async def _open(self, stream: LiveStream, wish: str | None) -> None:
         try:
-            await self._establish(stream, wish)
-            await self._await_picture(stream)
+            await self._opener.establish(stream, wish)
+            self._apply_recording(stream)
+            await self._opener.await_picture(stream)
         except asyncio.CancelledError:
-            self._settle(stream, NoPicture("nobody waits for this picture any more", stage=stream.stage))
+            stream.settle(NoPicture("nobody waits for this picture any more", stage=stream.stage))
             await self._close(stream, "cancelled")
             raise
         except NoPicture as error:
             self.counters["failed"] += 1
-            self._settle(stream, error)
+            stream.settle(error)
             self._bus.publish(StreamFailed(stream.key, error.stage, str(error), error.detail))
             logger.info("no picture", extra={"channel": str(stream.key), "stage": error.stage, "reason": str(error)})
             await self._close(stream, "failed")
             return
         except Exception as error:  # border: a background task; whoever waits must be told
             logger.exception("opening a stream failed", extra={"channel": str(stream.key)})
-            self._settle(stream, NoPicture(f"internal error: {type(error).__name__}", stage=stream.stage))
+            stream.settle(NoPicture(f"internal error: {type(error).__name__}", stage=stream.stage))
             await self._close(stream, "failed")
             return
         self.counters["opened"] += 1
-        self._settle(stream, None)
+        stream.settle(None)
         self._bus.publish(StreamUp(stream.key, stream.stream_id))
         logger.info("stream up", extra={"channel": str(stream.key), "transport": stream.transport})
 
-    def _settle(self, stream: LiveStream, error: NoPicture | None) -> None:
-        if stream.up.done():
-            return
-        if error is None:
-            stream.up.set_result(None)
-        else:
-            stream.up.set_exception(error)
-
-    async def _establish(self, stream: LiveStream, wish: str | None) -> None:
-        """Reserves a receiver and walks INVITE, answer, commit, ACK."""
-        peer = f"device {stream.key.device_id} at {self._route(stream).remote}"
-        stream.reach(Stage.RESERVED, self._clock.utc())
-        refusal = MediaRefused("no transport was offered", status=488)
-        offers = deque(self._invitation.transports(stream.key, wish))
-        moves = 0
-        while offers:
-            transport = stream.transport = offers.popleft()
-            ssrc = self._ssrcs.take(asyncio.get_running_loop().time())
-            stream.ssrc = ssrc.value
-            stream.receiver = await self._receiver(stream, transport)
-            route = self._route(stream)  # it may have moved while the receiver was made
-            peer = f"device {stream.key.device_id} at {route.remote}"
-            started = asyncio.get_running_loop().time()
-            try:
-                invited = await self._invite(stream, route, stream.receiver, ssrc)
-            except _Moved:
-                await self._drop_receiver(stream, "closed")
-                moves += 1
-                if moves > _MAX_MOVES:
-                    raise NoPicture(f"{peer} registers from ever new addresses", stage=Stage.INVITED) from None
-                offers.appendleft(transport)
-                continue
-            except MediaRefused as error:
-                refusal = error
-                await self._drop_receiver(stream, "closed")
-                if wish or refusal.status not in (415, 488, 606):
-                    break
-                continue  # the next transport: 488 to a TCP offer means UDP only
-            except PeerTimeout:
-                waited = asyncio.get_running_loop().time() - started
-                raise NoPicture(
-                    stuck(stream.stage, peer=peer, waited=waited), stage=stream.stage, detail={"waited_s": round(waited, 1)}
-                ) from None
-            except Unreachable as failure:
-                raise NoPicture(str(failure), stage=Stage.RESERVED, detail={"peer": str(route.remote)}) from None
-            await self._commit(stream, invited)
-            if invited.fallback:
-                # The answer says RTP/AVP to a TCP offer: this device cannot do TCP.
-                await self._end_dialog(stream)
-                await self._drop_receiver(stream, "closed")
-                refusal = MediaRefused("the device answered RTP/AVP to an offer of TCP", status=488)
-                continue
-            return
-        raise NoPicture(
-            refused(refusal.status, refusal.reason, peer=peer), stage=stream.stage, detail={"sip_status": refusal.status}
-        )
-
-    def _route(self, stream: LiveStream) -> Route:
-        try:
-            return self._devices.route(stream.key.device_id)
-        except Unreachable as error:
-            raise NoPicture(str(error), stage=Stage.RESERVED, detail={"device": "offline"}) from None
-
-    async def _invite(self, stream: LiveStream, route: Route, receiver: Receiver, ssrc: Ssrc) -> Invited:
-        """Sends the INVITE; `_device_moved` ends it when nobody will answer there any more.
-
-        Raises:
-            _Moved: It was ended; the device is at another address.
-            MediaRefused, PeerTimeout, Unreachable: As for `Invitation.send`.
-        """
-        stream.stages.pop(Stage.TRYING, None)
-        stream.reach(Stage.INVITED, self._clock.utc())
-        stream.invited_at = route
-        sending = stream.inviting = asyncio.create_task(
-            self._invitation.send(
-                stream.key,
-                route,
-                receiver=receiver,
-                transport=stream.transport,
-                ssrc=ssrc,
-                on_provisional=lambda _status: stream.reach(Stage.TRYING, self._clock.utc()),
-            )
-        )
-        try:
-            return await sending
-        except asyncio.CancelledError:
-            caller = asyncio.current_task()
-            if caller is not None and caller.cancelling():
-                raise
-            raise _Moved from None
-        finally:
-            stream.inviting = None
-
-    async def _receiver(self, stream: LiveStream, transport: MediaTransport) -> Receiver:
-        try:
-            return await self._ingests.open_receiver(stream.stream_id, stream.key, transport=transport, ssrc=stream.ssrc)
-        except Gb28181Error as error:
-            raise NoPicture(str(error), stage=Stage.RESERVED) from None
-
-    async def _commit(self, stream: LiveStream, invited: Invited) -> None:
-        """Stores the dialog, then acknowledges: a crash in between leaves a dialog that the next process can end."""
-        assert stream.receiver is not None
-        record = StreamRecord(
-            stream_id=stream.stream_id,
-            key=stream.key,
-            ingest=stream.receiver.ingest,
-            ingest_epoch=stream.receiver.ingest_epoch,
-            transport=invited.transport,
-            receiver_port=stream.receiver.port,
-            ssrc=stream.ssrc,
-            dialog=invited.dialog,
-            created_at=self._clock.utc(),
-        )
-        stream.record = record
-        self._by_call[record.dialog.call_id] = stream
-        await self._store.save_stream(record)
-        self._signalling.ack(record.dialog)
-        stream.reach(Stage.ANSWERED, self._clock.utc())
-        self._ingests.confirm(stream.receiver, ssrc=invited.ssrc, peer=invited.media)
-        self._apply_recording(stream)
-
-    async def _await_picture(self, stream: LiveStream) -> None:
-        """Waits for RTP, then for a key frame; each step has its own patience."""
-        started = asyncio.get_running_loop().time()
-        # A camera that sends has three GOPs of the longest kind in use (quirk Q146) to show a key frame.
-        patience = {Stage.ANSWERED: self._media.first_rtp_timeout_s, Stage.CONNECTED: self._media.first_rtp_timeout_s}
-        while stream.stage is not Stage.FIRST_KEY_FRAME:
-            stream.moved.clear()
-            limit = patience.get(stream.stage, max(30.0, 3 * self._media.first_rtp_timeout_s))
-            stage = stream.stage
-            try:
-                async with asyncio.timeout(limit):
-                    while stream.stage is stage:
-                        await stream.moved.wait()
-                        stream.moved.clear()
-            except TimeoutError:
-                waited = asyncio.get_running_loop().time() - started
-                note = stream.state.note if stream.state else ""
-                assert stream.record is not None
-                if stream.stage is Stage.ANSWERED:
-                    self._invitation.distrust(stream.key, stream.transport)
-                raise NoPicture(
-                    stuck(
-                        stream.stage,
-                        peer=f"device {stream.key.device_id} at {stream.record.dialog.route.remote}",
-                        media=f"port {stream.record.receiver_port}",
-                        transport=stream.transport,
-                        waited=waited,
-                        note=note,
-                    ),
-                    stage=stream.stage,
-                    detail={"waited_s": round(waited, 1), "port": stream.record.receiver_port, "note": note},
-                ) from None
-        self._invitation.proved(stream.key, stream.transport)
-
     def _apply_recording(self, stream: LiveStream) -> None:
         if stream.record is not None and not stream.closing:
-            self._ingests.set_recording(stream.record.ingest, stream.stream_id, RECORDING in stream.holders)
+            self._ingests.set_recording(stream.record.ingest, stream.stream_id, stream.is_recorded)
 
     # --- closing -----------------------------------------------------------------------------------------------
 
@@ -503,7 +296,7 @@ class SessionService:
         stream.closing = True
         if stream.opener is not None and not stream.opener.done() and stream.opener is not asyncio.current_task():
             stream.opener.cancel()
-        self._settle(stream, NoPicture("the stream was closed while it was opened", stage=stream.stage))
+        stream.settle(NoPicture("the stream was closed while it was opened", stage=stream.stage))
         await asyncio.shield(self._start(self._tear_down(stream, cause, bye)))
 
     async def _tear_down(self, stream: LiveStream, cause: str, bye: bool) -> None:
@@ -513,8 +306,10 @@ class SessionService:
             # A camera whose media connection breaks says BYE before the ingest is back: its death is the cause all the same.
             cause = "ingest_restarted"
         try:
-            await self._end_dialog(stream, bye=bye)
-            await self._drop_receiver(stream, _END_CAUSES.get(cause, "closed"))
+            record = self._dialogs.take(stream)
+            if record is not None:
+                await (self._dialogs.end(record) if bye else self._dialogs.forget(record))
+            await self._opener.release(stream, _END_CAUSES.get(cause, "closed"))
         finally:
             self._streams.pop(stream.key, None)
             self._by_id.pop(stream.stream_id, None)
@@ -527,75 +322,6 @@ class SessionService:
             self.counters["ended"] += 1
             logger.info("stream down", extra={"channel": str(stream.key), "cause": cause})
             self._bus.publish(StreamDown(stream.key, stream.stream_id, cause, stage))
-
-    async def _end_dialog(self, stream: LiveStream, *, bye: bool = True) -> None:
-        record = stream.record
-        if record is None:
-            return
-        stream.record = None
-        self._by_call.pop(record.dialog.call_id, None)
-        if not bye:
-            await self._store.delete_stream(record.stream_id)
-            return
-        # The camera stops as soon as BYE arrives; its answer may take 32 s on a dead line and nobody waits for that.
-        ending = self._start(self._bye(record))
-        await asyncio.wait({ending}, timeout=1.0)
-
-    async def _bye(self, record: StreamRecord) -> None:
-        """BYE until it is answered or given up; the record stays until then, for the next process.
-
-        A camera that was cut off has heard no BYE and sends on when its network is back, to a port that is another stream's
-        by then, and its capacity is taken: it is told again as soon as it is heard.
-        """
-        if not record.closing:
-            await self._store.save_stream(replace(record, closing=True))
-        for pause in (*_BYE_PAUSES_S, 0.0):
-            try:
-                await self._signalling.bye(record.dialog, route=self._reachable(record.key.device_id) or record.dialog.route)
-                break
-            except (PeerTimeout, Unreachable) as error:
-                logger.info("BYE was not answered", extra={"channel": str(record.key), "reason": str(error)})
-            if pause and not await self._heard_again(record.key.device_id, pause):
-                break
-        await self._store.delete_stream(record.stream_id)
-
-    async def _heard_again(self, device_id: DeviceId, pause_s: float) -> bool:
-        """Waits until a device is heard, or for the pause where it is within reach; False when it was deleted."""
-        while True:
-            back = self._back.setdefault(device_id, asyncio.Event())
-            try:
-                async with asyncio.timeout(pause_s):
-                    await back.wait()
-                return True
-            except TimeoutError:
-                pass
-            try:
-                if self._reachable(device_id) is not None:
-                    return True
-                self._devices.get(device_id)
-            except NotFound:
-                return False
-
-    def _reachable(self, device_id: DeviceId) -> Route | None:
-        try:
-            return self._devices.route(device_id)
-        except (NotFound, Unreachable):
-            return None
-
-    def _device_heard(self, device_id: DeviceId) -> None:
-        if (back := self._back.pop(device_id, None)) is not None:
-            back.set()
-
-    async def _drop_receiver(self, stream: LiveStream, cause: EndCause) -> None:
-        receiver, stream.receiver = stream.receiver, None
-        if stream.ssrc:
-            self._ssrcs.give_back(stream.ssrc, asyncio.get_running_loop().time())
-        if receiver is None:
-            return
-        try:
-            await self._ingests.close_receiver(receiver.ingest, receiver.stream_id, cause)
-        except Gb28181Error as error:
-            logger.warning("receiver not closed", extra={"channel": str(stream.key), "reason": str(error)})
 
     # --- what ingests and devices say ---------------------------------------------------------------------------
 
@@ -626,23 +352,14 @@ class SessionService:
                 self._start(self._close(stream, "device_offline"))
 
     def _device_registered(self, event: DeviceRegistered) -> None:
-        self._device_heard(event.device_id)
+        self._dialogs.device_heard(event.device_id)
         if event.is_new:
             self._device_moved(event.device_id)
 
     def _device_moved(self, device_id: DeviceId) -> None:
-        """An INVITE under way to where the device was is cancelled, and sent again to where it is; whoever waits goes on
-        waiting. Streams that were answered stay: media says more than an address (a NAT may just have bound anew)."""
         for stream in self._streams.values():
-            if stream.key.device_id != device_id or stream.inviting is None or stream.invited_at is None:
-                continue
-            try:
-                route = self._devices.route(device_id)
-            except Unreachable:
-                continue
-            if (route.transport, route.remote) != (stream.invited_at.transport, stream.invited_at.remote):
+            if stream.key.device_id == device_id and self._opener.redirect(stream):
                 self.counters["redirected"] += 1
-                stream.inviting.cancel()
 
     def _ingest_up(self, event: IngestUp) -> None:
         self._start(self._reconcile(event))
@@ -656,7 +373,6 @@ class SessionService:
     async def _reconcile(self, event: IngestUp) -> None:
         """Compares what we and the store believe with what an ingest holds."""
         held = {state.stream_id: state for state in event.snapshot.streams}
-        self._epochs[event.name] = event.epoch
         for stream in list(self._streams.values()):
             if stream.receiver and stream.receiver.ingest == event.name and stream.stream_id not in held:
                 self._start(self._close(stream, "ingest_restarted"))
@@ -664,8 +380,8 @@ class SessionService:
             del self._unclaimed[record.stream_id]
             state = held.get(record.stream_id)
             if state is None or record.closing or record.ingest_epoch != event.epoch or record.key in self._streams:
-                self._ssrcs.give_back(record.ssrc, asyncio.get_running_loop().time())
-                self._start(self._bye(record))
+                self._opener.ssrcs.give_back(record.ssrc, asyncio.get_running_loop().time())
+                self._dialogs.end_later(record)
             else:
                 self._adopt(record, state)
         for state in held.values():
@@ -674,7 +390,6 @@ class SessionService:
                 await self._ingests.close_receiver(event.name, state.stream_id, "closed")
             else:
                 known.is_orphan = False
-                known.state = state
                 self._catch_up(known, state)
                 self._apply_recording(known)
 
@@ -682,17 +397,15 @@ class SessionService:
         """Ends dialogs whose ingest is no longer configured: nobody will ever answer for them."""
         for record in [record for record in self._unclaimed.values() if record.ingest not in names]:
             del self._unclaimed[record.stream_id]
-            self._start(self._bye(record))
+            self._dialogs.end_later(record)
 
     def _adopt(self, record: StreamRecord, state: StreamState) -> None:
         stream = self._new(record.key, record.stream_id)
-        stream.record = record
         stream.receiver = Receiver(record.stream_id, record.ingest, record.ingest_epoch, record.receiver_port)
         stream.transport = record.transport
         stream.ssrc = record.ssrc
-        stream.state = state
         stream.reach(Stage.ANSWERED, record.created_at)
-        self._by_call[record.dialog.call_id] = stream
+        self._dialogs.adopt(stream, record)
         self._catch_up(stream, state)
         if state.recording:
             stream.holders.add(RECORDING)
@@ -703,30 +416,23 @@ class SessionService:
         self.counters["adopted"] += 1
         logger.info("stream adopted", extra={"channel": str(record.key), "call_id": record.dialog.call_id})
         if stream.stage is Stage.FIRST_KEY_FRAME:
-            self._settle(stream, None)
+            stream.settle(None)
             self._bus.publish(StreamUp(stream.key, stream.stream_id))
         else:
             stream.opener = self._start(self._resume_opening(stream))
 
     async def _resume_opening(self, stream: LiveStream) -> None:
         try:
-            await self._await_picture(stream)
+            await self._opener.await_picture(stream)
         except NoPicture as error:
-            self._settle(stream, error)
+            stream.settle(error)
             await self._close(stream, "failed")
             return
-        self._settle(stream, None)
+        stream.settle(None)
         self._bus.publish(StreamUp(stream.key, stream.stream_id))
 
     def _catch_up(self, stream: LiveStream, state: StreamState) -> None:
-        for stage, at in (
-            (Stage.CONNECTED, state.connected_at),
-            (Stage.FIRST_RTP, state.first_rtp_at),
-            (Stage.FIRST_PS, state.first_ps_at),
-            (Stage.FIRST_KEY_FRAME, state.first_key_frame_at),
-        ):
-            if at:
-                stream.reach(stage, from_us(at))
+        stream.catch_up(state)
         quiet = self._clock.utc_us() - (state.last_media_at or state.first_rtp_at)
         if state.first_rtp_at and quiet > self._media.silence_s * 1e6:
             stream.silent_since = asyncio.get_running_loop().time() - quiet / 1e6 + self._media.silence_s
@@ -763,13 +469,12 @@ class SessionService:
     def _described(self, session: Session, stream: LiveStream | None) -> Session:
         if stream is None:
             return session
-        stages = sorted(stream.stages.items(), key=lambda item: _ORDER.index(item[0]))
         return replace(
             session,
-            stages=tuple(StageTime(stage, at) for stage, at in stages),
+            stages=stream.stage_times(),
             transport=stream.transport,
             viewers=self._viewers.get(session.key, 0),
-            recording=RECORDING in stream.holders,
+            recording=stream.is_recorded,
         )
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
