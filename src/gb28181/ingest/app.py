@@ -16,7 +16,7 @@ from typing import Final
 from gb28181 import __version__
 from gb28181.clock import Clock
 from gb28181.config import Settings
-from gb28181.errors import Gb28181Error
+from gb28181.errors import StorageError
 from gb28181.ingest.journal import Journal
 from gb28181.ingest.loop import Loop
 from gb28181.ingest.server import Server
@@ -81,9 +81,8 @@ def main(
     try:
         server.listen()
         pid_file.write_text(f"{os.getpid()}\n")
-    except (Gb28181Error, OSError) as error:
-        logger.error("ingest cannot start: %s", error)
-        return 1
+    except OSError as error:
+        raise StorageError(f"{name} cannot start: {error}") from None
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again
     logger.info("ingest runs", extra={"ingest": name, "ports": f"{ports.start}-{ports.stop - 1}"})

@@ -6,9 +6,11 @@ file knows how it is done. The rules are those of `media/rtp.py`.
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,38 @@ Mask = npt.NDArray[np.bool_]
 _HEADER: Final = np.dtype(
     [("flags", "u1"), ("kind", "u1"), ("seq", ">u2"), ("timestamp", ">u4"), ("ssrc", ">u4"), ("code", ">u4")]
 )
-_HEADER_BYTES: Final = 16
+_TRAITS: Final = np.dtype([("source", "=u8", 3), ("ssrc", "=u4"), ("kind", "=u4")])
+_TRAITS_CODE: Final = struct.Struct("=QQQII")
 _PACK_CODE: Final = 0x000001BA
+_SYSTEM_HEADER: Final = 0xBB
+#: Bytes of a payload that show whether a system header follows its pack header: the header, most stuffing, the start code.
+_SHOWS_HEADER: Final = 25
 _PLAIN: Final = 0x80
+
+
+class PayloadViews:
+    """Views of payloads in one piece of memory, kept from tick to tick: in fixed slots most lie where the last ones did.
+
+    Args:
+        slots: Most packets of a tick.
+    """
+
+    def __init__(self, view: memoryview, slots: int) -> None:
+        self._view = view
+        self._views = [view[:0]] * slots
+        self._begins = np.zeros(slots, np.int64)
+        self._stops = np.zeros(slots, np.int64)
+
+    def of(self, begins: Ints, stops: Ints) -> list[memoryview]:
+        """Views of packets 0, 1, …; the list holds until the next call."""
+        count, view, views = len(begins), self._view, self._views
+        moved = np.flatnonzero((self._begins[:count] != begins) | (self._stops[:count] != stops))
+        begin, stop = begins[moved], stops[moved]
+        for place, first, end in zip(moved.tolist(), begin.tolist(), stop.tolist(), strict=True):
+            views[place] = view[first:end]
+        self._begins[moved] = begin
+        self._stops[moved] = stop
+        return views
 
 
 @dataclass(slots=True)
@@ -35,6 +66,7 @@ class Packets:
         fits: Whether the packet lies in the memory as a whole.
         sources: Address words of each, (n, 3), None where a connection is the source.
         whole: A copy of packet i with all its bytes.
+        kept: Views of the payloads, where the memory is cut into slots.
     """
 
     view: memoryview
@@ -45,16 +77,31 @@ class Packets:
     fits: Mask | None
     sources: npt.NDArray[np.uint64] | None
     whole: Callable[[int], bytes]
+    kept: PayloadViews | None = None
+
+    def payloads(self, begins: Ints, stops: Ints) -> list[memoryview]:
+        """The payload of each packet."""
+        if self.kept is not None:
+            return self.kept.of(begins, stops)
+        view = self.view
+        return [view[begin:stop] for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True)]
 
 
 @dataclass(slots=True)
 class Expected:
-    """What the next packets of a stream look like while all is well; `next_seq` -1 sends them the careful way."""
+    """What the next packets of a stream look like while all is well; `next_seq` -1 sends them the careful way.
+
+    Args:
+        traits: What does not change from packet to packet, by `traits_of`.
+    """
 
     next_seq: int = -1
-    ssrc: int = 0
-    payload_type: int = 0
-    source: tuple[int, int, int] = (0, 0, 0)
+    traits: bytes = bytes(_TRAITS.itemsize)
+
+
+def traits_of(source: tuple[int, int, int], ssrc: int, payload_type: int) -> bytes:
+    """Source address words, SSRC and payload type as `Expected` has them."""
+    return _TRAITS_CODE.pack(*source, ssrc, payload_type)
 
 
 class Sink(Protocol):
@@ -62,17 +109,26 @@ class Sink(Protocol):
 
     expected: Expected
 
+    def let_pass(self, data: bytes, count: int, timestamp: int) -> bool:
+        """`count` consecutive packets in order, their payloads joined, in which no system header follows a pack header.
+
+        False: nothing was taken, the sink wants them by `take`.
+        """
+
     def take(self, data: bytes, packs: Sequence[int], count: int, timestamp: int) -> None:
         """`count` consecutive packets in order: their payloads joined, and where packs begin in them."""
 
     def take_carefully(self, packets: Packets, first: int, end: int) -> None:
         """Packets first to end: something about them is not as expected."""
 
-    def skim(self, packets: Packets, rows: Sequence[int], seqs: Sequence[int], bounds: Sequence[tuple[int, int]]) -> None:
-        """Overload: packets that belong to the stream but are out of sequence, with the bounds of their payloads."""
+    def skim(self, payloads: Sequence[memoryview], seqs: Sequence[int]) -> None:
+        """Overload: packets that belong to the stream but are out of sequence."""
 
     def failed(self) -> None:
         """Called inside the handling of an exception that one of the others raised."""
+
+
+S = TypeVar("S", bound=Sink)
 
 
 class CarefulBudget:
@@ -94,17 +150,18 @@ class CarefulBudget:
         return True
 
 
-def dispatch(packets: Packets, sinks: Sequence[Sink], counts: Sequence[int], budget: CarefulBudget) -> None:
-    """Hands every stream its packets.
+def dispatch(packets: Packets, sinks: Sequence[S], counts: Sequence[int], budget: CarefulBudget) -> list[S]:
+    """Hands every stream its packets; returns the streams whose packets went another way than the straight one.
 
     Args:
         sinks, counts: The streams in the order of their packets, each once, and how many each has.
     """
-    ends = np.cumsum(np.array(counts, np.int64))
-    firsts = ends - np.array(counts, np.int64)
+    sizes = np.array(counts, np.int64)
+    ends = np.cumsum(sizes)
+    firsts = ends - sizes
     header: Any = packets.headers.view(_HEADER).reshape(-1)
     begins, stops = _payload_bounds(packets, header)
-    belongs = _belonging(packets, header, sinks, counts, stops > begins)
+    belongs = _belonging(packets, header, sinks, sizes, stops > begins)
     seqs: Ints = header["seq"].astype(np.int64)
     step = np.empty(len(seqs), np.int64)
     np.subtract(seqs[1:], seqs[:-1], out=step[1:])
@@ -112,24 +169,27 @@ def dispatch(packets: Packets, sinks: Sequence[Sink], counts: Sequence[int], bud
     fine = belongs & ((step == 1) | (step == -65535))
     # -1 for `next_seq` never matches: a sequence number of -1 or 65534 less does not exist.
     careful = set(np.searchsorted(ends, np.flatnonzero(~fine), side="right").tolist())
-    packs = _pack_positions(packets, header, begins, stops, firsts, ends)
+    packs = _find_packs(packets, header, begins, stops, firsts, ends)
 
-    begin_list, stop_list = begins.tolist(), stops.tolist()
+    payloads = packets.payloads(begins, stops)
     last_stamps = header["timestamp"][ends - 1].tolist()
-    view = packets.view
+    others: list[S] = []
     for run, (sink, first, end) in enumerate(zip(sinks, firsts.tolist(), ends.tolist(), strict=True)):
         try:
             if run not in careful:
-                data = b"".join([view[a:b] for a, b in zip(begin_list[first:end], stop_list[first:end], strict=True)])
-                sink.take(data, packs.get(run, ()), end - first, last_stamps[run])
-            elif sink.expected.next_seq < 0 or budget.allows(end - first):
+                data = b"".join(payloads[first:end])
+                if run in packs.headed or not sink.let_pass(data, end - first, last_stamps[run]):
+                    sink.take(data, packs.of(run), end - first, last_stamps[run])
+                continue
+            others.append(sink)
+            if sink.expected.next_seq < 0 or budget.allows(end - first):
                 sink.take_carefully(packets, first, end)
             else:
                 rows = [first + int(row) for row in np.flatnonzero(belongs[first:end])]
-                bounds = [(begin_list[row], stop_list[row]) for row in rows]
-                sink.skim(packets, rows, [int(seqs[row]) for row in rows], bounds)
+                sink.skim([payloads[row] for row in rows], [int(seqs[row]) for row in rows])
         except Exception:  # border: packets of one stream must not end the recording of all others
             sink.failed()
+    return others
 
 
 def _payload_bounds(packets: Packets, header: Any) -> tuple[Ints, Ints]:
@@ -157,23 +217,41 @@ def _strip(packets: Packets, flags: Ints, odd: Ints, begins: Ints, stops: Ints) 
         stops[padded] -= padding
 
 
-def _belonging(packets: Packets, header: Any, sinks: Sequence[Sink], counts: Sequence[int], holds: Mask) -> Mask:
+def _belonging(packets: Packets, header: Any, sinks: Sequence[Sink], repeats: Ints, holds: Mask) -> Mask:
     """Which packets are media of their stream: version 2, its payload type, SSRC and source, and a payload."""
-    repeats = np.array(counts)
-    ssrc = np.repeat(np.array([sink.expected.ssrc for sink in sinks], np.uint32), repeats)
-    kind = np.repeat(np.array([sink.expected.payload_type for sink in sinks], np.uint8), repeats)
-    fine: Mask = (header["flags"] >> 6 == 2) & (header["kind"] & 0x7F == kind) & (header["ssrc"] == ssrc) & holds
+    traits: Any = np.frombuffer(b"".join([sink.expected.traits for sink in sinks]), _TRAITS)
+    if len(traits) != len(header):
+        traits = np.repeat(traits, repeats)
+    fine: Mask = (
+        (header["flags"] >> 6 == 2) & (header["kind"] & 0x7F == traits["kind"]) & (header["ssrc"] == traits["ssrc"]) & holds
+    )
     if packets.fits is not None:
         fine &= packets.fits
     if packets.sources is not None:
-        words = np.array([sink.expected.source for sink in sinks], np.uint64)
-        for column in range(words.shape[1]):  # column by column: a reduction over rows of three is several times as slow
-            fine &= packets.sources[:, column] == np.repeat(words[:, column], repeats)
+        source = traits["source"]
+        for column in range(3):  # column by column: a reduction over rows of three is several times as slow
+            fine &= packets.sources[:, column] == source[:, column]
     return fine
 
 
-def _pack_positions(packets: Packets, header: Any, begins: Ints, stops: Ints, firsts: Ints, ends: Ints) -> dict[int, list[int]]:
-    """Per run, where in its joined payloads a packet begins with a pack header."""
+@dataclass(slots=True)
+class _Packs:
+    """Where packets begin with a pack header.
+
+    Args:
+        runs, positions: Of each such packet, in order: its run, and its place in the joined payloads of the run.
+        headed: Runs in which a system header follows one, or may.
+    """
+
+    runs: list[int]
+    positions: list[int]
+    headed: set[int]
+
+    def of(self, run: int) -> list[int]:
+        return self.positions[bisect_left(self.runs, run) : bisect_right(self.runs, run)]
+
+
+def _find_packs(packets: Packets, header: Any, begins: Ints, stops: Ints, firsts: Ints, ends: Ints) -> _Packs:
     starts = header["code"] == _PACK_CODE
     odd = np.flatnonzero(header["flags"] != _PLAIN)
     if len(odd):
@@ -182,12 +260,13 @@ def _pack_positions(packets: Packets, header: Any, begins: Ints, stops: Ints, fi
         starts[odd] = (codes == (0, 0, 1, 0xBA)).all(axis=1)
     rows = np.flatnonzero(starts)
     if not len(rows):
-        return {}
+        return _Packs([], [], set())
     sizes = stops - begins
     before = np.cumsum(sizes) - sizes
     runs = np.searchsorted(ends, rows, side="right")
     positions = before[rows] - before[firsts[runs]]
-    out: dict[int, list[int]] = {}
-    for run, position in zip(runs.tolist(), positions.tolist(), strict=True):
-        out.setdefault(run, []).append(position)
-    return out
+    memory, last = packets.memory, len(packets.memory) - 1
+    code_at = begins[rows] + 17
+    code_at += memory[np.minimum(code_at - 4, last)] & 7  # stuffing
+    headed = (memory[np.minimum(code_at, last)] == _SYSTEM_HEADER) | (sizes[rows] < _SHOWS_HEADER)
+    return _Packs(runs.tolist(), positions.tolist(), set(runs[headed].tolist()))

@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 
 from gb28181.config import MediaSettings
-from gb28181.ingest.batch import CarefulBudget, Packets, dispatch
+from gb28181.ingest.batch import CarefulBudget, Packets, PayloadViews, dispatch
 from gb28181.ingest.ports import PortPool
-from gb28181.ingest.slab import STRIDE, Slab
+from gb28181.ingest.slab import SLOTS, STRIDE, Slab
 from gb28181.ingest.sockets import MediaSockets, SocketOpener
 from gb28181.ingest.stream import Moment, Stream
 from gb28181.ingest.tcp import Connection, TcpMedia
@@ -76,6 +76,8 @@ class Receiver:
         self._quick = select.epoll()
         self._calm = select.epoll()
         self._slab = Slab()
+        self._payloads = PayloadViews(self._slab.view, SLOTS)
+        self._datagrams: dict[int, Stream] = {}  # by file descriptor
         self._sinks: list[Stream] = []
         self._counts: list[int] = []
         tcp_memory = mmap.mmap(-1, _TCP_BYTES + mmap.PAGESIZE)
@@ -132,6 +134,7 @@ class Receiver:
         if port.tcp is not None:
             self._register(port, sockets.media.fileno(), lambda fd: self._accept(port))
         else:
+            self._datagrams[sockets.media.fileno()] = stream
             self._register(port, sockets.media.fileno(), lambda fd: self._read_udp(stream, fd))
         if sockets.rtcp is not None:
             rtcp = sockets.rtcp
@@ -146,6 +149,7 @@ class Receiver:
         self._exhaust(port)
         for fd in port.descriptors():
             self._forget(port, fd)
+        self._datagrams.pop(port.sockets.media.fileno(), None)
         port.stream.close(cause)
         del self._ports[stream_id]
         self._quick_ports -= port.is_quick
@@ -168,10 +172,18 @@ class Receiver:
         events = self._quick.poll(0, max(1, len(self._readers)))
         if everything:
             events += self._calm.poll(0, max(1, len(self._readers)))
+        datagrams, slab, sinks, counts = self._datagrams, self._slab, self._sinks, self._counts
         for fd, _ in events:
-            reader = self._readers.get(fd)  # gone when an event before closed it
-            if reader is not None:
-                reader(fd)
+            stream = datagrams.get(fd)
+            if stream is None:
+                reader = self._readers.get(fd)  # gone when an event before closed it
+                if reader is not None:
+                    reader(fd)
+            elif got := slab.receive(fd):
+                sinks.append(stream)
+                counts.append(got)
+                if not slab.free:
+                    self._read_more(stream, fd)
         self._process()
         for stream in tuple(self._waiting):
             stream.pull()
@@ -238,14 +250,19 @@ class Receiver:
     # --- UDP ---------------------------------------------------------------------------------------------------------
 
     def _read_udp(self, stream: Stream, fd: int) -> None:
+        if got := self._slab.receive(fd):
+            self._sinks.append(stream)
+            self._counts.append(got)
+        if not self._slab.free:
+            self._read_more(stream, fd)
+
+    def _read_more(self, stream: Stream, fd: int) -> None:
+        """The slab is full: makes room and goes on with the same socket."""
+        self._process_udp()
         for _ in range(_ROUNDS):  # bounded: a flood on one port must not keep the others waiting
-            got = self._slab.receive(fd)
-            if got:
-                if self._sinks and self._sinks[-1] is stream:
-                    self._counts[-1] += got
-                else:
-                    self._sinks.append(stream)
-                    self._counts.append(got)
+            if got := self._slab.receive(fd):
+                self._sinks.append(stream)
+                self._counts.append(got)
             if self._slab.free:
                 return
             self._process_udp()
@@ -269,11 +286,12 @@ class Receiver:
             fits=lengths <= STRIDE if is_long else None,
             sources=slab.sources[:used, :3],
             whole=slab.datagram,
+            kept=self._payloads,
         )
-        sinks, counts = self._sinks, self._counts
-        self._sinks, self._counts = [], []
-        dispatch(packets, sinks, counts, self.budget)
-        self._waiting.update(stream for stream in sinks if stream.is_waiting)
+        others = dispatch(packets, self._sinks, self._counts, self.budget)
+        self._sinks.clear()
+        self._counts.clear()
+        self._waiting.update(stream for stream in others if stream.is_waiting)
         slab.reset(was_long=is_long)
 
     def _read_rtcp(self, port: _Port, sock: socket.socket) -> None:
@@ -360,5 +378,5 @@ class Receiver:
         )
         sinks, counts = self._tcp_sinks, self._tcp_counts
         self._tcp_sinks, self._tcp_counts, self._tcp_offsets, self._tcp_lengths = [], [], [], []
-        dispatch(packets, sinks, counts, self.budget)
-        self._waiting.update(stream for stream in sinks if stream.is_waiting)
+        others = dispatch(packets, sinks, counts, self.budget)
+        self._waiting.update(stream for stream in others if stream.is_waiting)

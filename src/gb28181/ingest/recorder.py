@@ -8,8 +8,9 @@ Invariant: the bytes of a segment are consecutive in the stream, `base` + offset
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gb28181.config import RecordingSettings
@@ -23,6 +24,32 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class _Portion:
+    """Chunks that were handed to the writer together and may not be on file yet.
+
+    Args:
+        begin, end: Stream offsets of the first byte and behind the last one; `first_at`, `last_at`: arrival of the first chunk
+            and of the last.
+    """
+
+    chunks: list[bytes]
+    begin: int
+    end: int
+    first_at: int
+    last_at: int
+
+    def pieces_from(self, offset: int) -> Iterator[Piece]:
+        """The chunks behind a stream offset. Their times lie evenly in between: chunks come with the ticks."""
+        begin, steps = self.begin, max(1, len(self.chunks) - 1)
+        for place, chunk in enumerate(self.chunks):
+            end = begin + len(chunk)
+            if end > offset:
+                at = self.first_at + (self.last_at - self.first_at) * place // steps
+                yield Piece(chunk[max(0, offset - begin) :], max(begin, offset), at)
+            begin = end
+
+
+@dataclass(slots=True)
 class OpenSegment:
     """The segment being written.
 
@@ -30,8 +57,11 @@ class OpenSegment:
         base: Stream offset of its first byte.
         started: Monotonic seconds; durations are measured by it, whatever the wall clock does.
         key_at: Stream offset of its last key frame, of its first byte where it has none (after a hard cut).
+        handed: Bytes handed to the writer.
         pending: Bytes not handed to the writer yet; `accepted_us`: arrival of the last that were.
-        unconfirmed: Pieces from `key_at` on that may not be on file yet, for those who join.
+        unconfirmed: Portions that may not be on file yet, for those who join.
+        write_s: Longest time that bytes are pending; `full_at`: monotonic time of the hard cut.
+        due: Monotonic time of whichever of the two comes first.
     """
 
     slot: Slot
@@ -39,48 +69,68 @@ class OpenSegment:
     base: int
     start_us: int
     started: float
+    write_s: float
+    full_at: float
     end_us: int
-    size: int = 0
     path: str = ""
-    confirmed: int = 0
     key_at: int = 0
     key_frames: int = 0
     lost: int = 0
+    handed: int = 0
     pending: list[bytes] = field(default_factory=list)
     pending_bytes: int = 0
     pending_since: float = 0.0
+    pending_us: int = 0
     accepted_us: int = 0
+    due: float = math.inf
     rows: list[Row] = field(default_factory=list)
-    unconfirmed: deque[Piece] = field(default_factory=deque)
+    unconfirmed: deque[_Portion] = field(default_factory=deque)
+
+    @property
+    def size(self) -> int:
+        return self.handed + self.pending_bytes
 
     def add(self, piece: Piece, now: float) -> None:
-        offset = piece.offset - self.base
         if piece.is_key or piece.lost or piece.broken:
             flags = (KEY if piece.is_key else 0) | (LOSS if piece.lost else 0) | (DISCONTINUITY if piece.broken else 0)
+            offset = piece.offset - self.base
             self.rows.append(Row(offset, piece.at, NO_PTS if piece.pts is None else piece.pts, flags, piece.lost))
             self.lost += piece.lost
             if piece.is_key:
                 self.key_frames += 1
                 self.key_at = piece.offset
         if not self.pending:
-            self.pending_since = now
+            self.begin_portion(now, piece.at)
         self.pending.append(piece.data)
         self.pending_bytes += len(piece.data)
-        self.unconfirmed.append(piece)
-        self.size = offset + len(piece.data)
         self.end_us = max(self.end_us, piece.at)
 
+    def begin_portion(self, now: float, at: int) -> None:
+        self.pending_since = now
+        self.pending_us = at
+        self.due = min(now + self.write_s, self.full_at)
+
+    def accepted(self) -> None:
+        """The writer took what was pending."""
+        begin = self.base + self.handed
+        self.handed += self.pending_bytes
+        self.unconfirmed.append(_Portion(self.pending, begin, self.base + self.handed, self.pending_us, self.end_us))
+        self.accepted_us = self.end_us
+        self.pending = []
+        self.pending_bytes = 0
+        self.rows = []
+
     def confirm(self, bytes_on_file: int) -> None:
-        self.confirmed = bytes_on_file
         limit = self.base + bytes_on_file
-        pieces = self.unconfirmed
-        while pieces and pieces[0].offset + len(pieces[0].data) <= limit:
-            pieces.popleft()
+        while self.unconfirmed and self.unconfirmed[0].end <= limit:
+            self.unconfirmed.popleft()
 
     def since_key(self) -> tuple[str, int, int, list[Piece]]:
         """The bytes since the last key frame: file with the range to read there, and the pieces that follow it."""
-        pieces = [piece for piece in self.unconfirmed if piece.offset + len(piece.data) > self.key_at]
-        until = pieces[0].offset if pieces else self.base + self.size
+        begin = self.base + self.handed
+        portions = [*self.unconfirmed, _Portion(self.pending, begin, begin + self.pending_bytes, self.pending_us, self.end_us)]
+        pieces = [piece for portion in portions for piece in portion.pieces_from(self.key_at)]
+        until = pieces[0].offset if pieces else begin
         if until <= self.key_at or not self.path:
             return "", 0, 0, pieces
         return f"{self.slot.root}/{self.path}{PS}{PART}", self.key_at - self.base, until - self.base, pieces
@@ -108,6 +158,7 @@ class Recorder:
         self._channel_id = channel_id
         self._volumes = volumes
         self._settings = settings
+        self._write_bytes = settings.write_bytes
         self._began = began
         self.segment: OpenSegment | None = None
         self.note = ""
@@ -117,7 +168,7 @@ class Recorder:
         segment = self.segment
         if piece.is_key:
             segment = self._at_key_frame(segment, piece, now)
-        elif segment is not None and now - segment.started >= self._settings.segment_max_seconds:
+        elif segment is not None and now >= segment.full_at:
             self.close("rotated", now)
             segment = self._open(piece, now)
         if segment is None:
@@ -126,6 +177,21 @@ class Recorder:
         if segment.pending_bytes >= self._settings.write_bytes or now - segment.pending_since >= self._settings.write_seconds:
             self.flush(now)
         return self.segment is not None
+
+    def extend(self, data: bytes, now: float, at: int) -> bool:
+        """Takes bytes that follow what is pending and are nothing special, as `add` would; False: it must be `add`."""
+        segment = self.segment
+        if segment is None or now >= segment.due:
+            return False
+        if not segment.pending:
+            segment.begin_portion(now, at)
+        segment.pending.append(data)
+        segment.pending_bytes += len(data)
+        if at > segment.end_us:
+            segment.end_us = at
+        if segment.pending_bytes >= self._write_bytes:
+            self.flush(now)
+        return True
 
     def flush_if_due(self, now: float) -> None:
         """For streams that pause: nothing waits longer than `write_seconds`."""
@@ -144,10 +210,7 @@ class Recorder:
             self._drop_pending(segment)
             self._end(segment, "stalled")
             return
-        segment.accepted_us = segment.end_us
-        segment.pending = []
-        segment.pending_bytes = 0
-        segment.rows = []
+        segment.accepted()
 
     def close(self, cause: EndCause, now: float) -> None:
         """Ends the segment; the next key frame may begin another."""
@@ -192,7 +255,18 @@ class Recorder:
             )
             return None
         ticket = slot.open(self._stream_id, self._device_id, self._channel_id, piece.at, self)
-        self.segment = OpenSegment(slot, ticket, piece.offset, piece.at, now, piece.at, key_at=piece.offset)
+        settings = self._settings
+        self.segment = OpenSegment(
+            slot,
+            ticket,
+            piece.offset,
+            piece.at,
+            started=now,
+            write_s=settings.write_seconds,
+            full_at=now + settings.segment_max_seconds,
+            end_us=piece.at,
+            key_at=piece.offset,
+        )
         self.note = ""
         self._began(slot.root)
         return self.segment
@@ -205,12 +279,3 @@ class Recorder:
     def _end(self, segment: OpenSegment, cause: EndCause) -> None:
         self.segment = None
         segment.slot.close(segment.ticket, end_us=segment.end_us, cause=cause, lost=segment.lost, key_frames=segment.key_frames)
-
-
-def pieces_from(pieces: Iterable[Piece], offset: int) -> Iterator[Piece]:
-    """Pieces with everything before a stream offset cut away."""
-    for piece in pieces:
-        if piece.offset >= offset:
-            yield piece
-        elif piece.offset + len(piece.data) > offset:
-            yield Piece(piece.data[offset - piece.offset :], offset, piece.at)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from gb28181.config import MediaSettings
-from gb28181.ingest.batch import Expected, Packets
+from gb28181.ingest.batch import Expected, Packets, traits_of
 from gb28181.ingest.lock import NOWHERE, Source, SourceLock, Verdict, address_of
-from gb28181.ingest.recorder import Recorder, pieces_from
+from gb28181.ingest.recorder import Recorder
 from gb28181.media import rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
 from gb28181.media.reorder import Reorder, Run
@@ -77,6 +77,15 @@ class Stream:
         say: Where progress goes.
     """
 
+    # Found without a dictionary: each tick touches every stream.
+    __slots__ = (
+        "_bytes", "_connected_at", "_cutter", "_first_key_at", "_first_ps_at", "_first_rtp_at", "_foreign", "_gop",
+        "_gop_bytes", "_gop_s", "_kbps", "_last_key_at", "_last_media_at", "_lock", "_moment", "_packets", "_probe",
+        "_rated_at", "_rated_bytes", "_reorder", "_say", "_settings", "_straight", "_timestamp", "channel_id", "deadline_s",
+        "device_id", "expected", "format", "is_silent", "last_heard", "note", "opened", "port", "reception", "recorder",
+        "source_name", "stream_id", "transport", "watchers",
+    )  # fmt: skip
+
     def __init__(
         self, request: OpenReceiver, port: int, *, settings: MediaSettings, moment: Moment, say: Callable[[Progress], None]
     ) -> None:
@@ -109,21 +118,50 @@ class Stream:
         self._last_media_at = self._last_key_at = 0
         self._gop_s = 0.0
         self._packets = self._bytes = self._foreign = 0
+        # What went the straight way since `_settle`, and the last RTP timestamp of it.
+        self._straight = 0
+        self._timestamp = 0
         self._rated_at = moment.now
         self._rated_bytes = 0
         self._kbps = 0.0
 
     # --- what the batch calls ----------------------------------------------------------------------------------------
 
+    def let_pass(self, data: bytes, count: int, timestamp: int) -> bool:
+        recorder, cutter, moment = self.recorder, self._cutter, self._moment
+        if recorder is None or self.watchers or not cutter.credit or not recorder.extend(data, moment.now, moment.utc_us):
+            return False
+        cutter.credit -= 1
+        cutter.offset += len(data)
+        self._bytes += len(data)
+        self._went_straight(count, timestamp)
+        return True
+
     def take(self, data: bytes, packs: Sequence[int], count: int, timestamp: int) -> None:
-        expected = self.expected
-        last_seq = (expected.next_seq + count - 1) & 0xFFFF
-        expected.next_seq = (last_seq + 1) & 0xFFFF
-        self._reorder.advance(expected.next_seq)
-        self._heard(count, last_seq, timestamp)
+        self._went_straight(count, timestamp)
         self._feed(data, packs)
 
+    def _went_straight(self, count: int, timestamp: int) -> None:
+        expected, moment = self.expected, self._moment
+        expected.next_seq = expected.next_seq + count & 0xFFFF
+        self._straight += count
+        self._timestamp = timestamp
+        self.last_heard = moment.now
+        self._last_media_at = moment.utc_us
+
+    def _settle(self) -> None:
+        """Tells what went the straight way to those who count; before anything else is done with the order of packets."""
+        count, self._straight = self._straight, 0
+        if not count:
+            return
+        next_seq = self.expected.next_seq
+        self._packets += count
+        self._lock.last_heard = self.last_heard
+        self._reorder.advance(next_seq)
+        self.reception.received(self._lock.ssrc, next_seq - 1 & 0xFFFF, count, self._timestamp, self.last_heard)
+
     def take_carefully(self, packets: Packets, first: int, end: int) -> None:
+        self._settle()
         for row in range(first, end):
             source: Source = NOWHERE
             if packets.sources is not None:
@@ -131,20 +169,21 @@ class Stream:
             self._packet(packets.whole(row), source)
         self.pull()
 
-    def skim(self, packets: Packets, rows: Sequence[int], seqs: Sequence[int], bounds: Sequence[tuple[int, int]]) -> None:
-        if not rows:
+    def skim(self, payloads: Sequence[memoryview], seqs: Sequence[int]) -> None:
+        self._settle()
+        if not payloads:
             return
         runs, kept = self._reorder.skim(seqs)
         self._feed_runs(runs)
         if kept:
-            self._heard(len(rows), seqs[kept[-1]], self.reception.timestamp)
-            view = packets.view
-            self._feed(b"".join([view[bounds[place][0] : bounds[place][1]] for place in kept]), None)
+            self._heard(len(payloads), seqs[kept[-1]], self.reception.timestamp)
+            self._feed(b"".join([payloads[place] for place in kept]), None)
         self._expect()
 
     def failed(self) -> None:
         """A fault of ours met these packets: they are given up, the stream begins anew with the next ones."""
         self.note = "internal error, see the log"
+        self._straight = 0
         logger.exception("stream failed", extra={"stream_id": self.stream_id})
         if self.recorder is not None:
             self.recorder.close("closed", self._moment.now)
@@ -159,6 +198,7 @@ class Stream:
 
     def pull(self) -> None:
         """Lets packets go on whose predecessors came or are given up."""
+        self._settle()
         self._feed_runs(self._reorder.pull(self._moment.now))
         self._expect()
 
@@ -175,6 +215,7 @@ class Stream:
     def check(self) -> None:
         """Now and then: notices silence, lets nothing wait in memory."""
         now = self._moment.now
+        self._settle()
         if self.recorder is not None:
             self._catch_up(self.recorder)
             self.recorder.flush_if_due(now)
@@ -190,6 +231,7 @@ class Stream:
 
     def connected(self, peer: str) -> None:
         """A TCP connection carries it now; one that carried it before does no more."""
+        self._settle()
         self._lock.release()
         self._expect()
         self.source_name = peer
@@ -203,6 +245,7 @@ class Stream:
 
     def record(self, recorder: Recorder | None) -> None:
         """Begins at the last key frame that is in memory, else at the next one; None stops at once."""
+        self._settle()
         if self.recorder is not None and recorder is None:
             self._feed_runs(self._reorder.flush())
             self.recorder.close("stopped", self._moment.now)
@@ -226,7 +269,7 @@ class Stream:
         if segment is None:
             return Join(pieces=tuple(self._gop))
         file, begin, end, pieces = segment.since_key()
-        return Join(file, begin, end, tuple(pieces_from(pieces, segment.key_at)), recorded=True)
+        return Join(file, begin, end, tuple(pieces), recorded=True)
 
     def watch(self, watcher: Watcher, join: Join) -> None:
         """Gives a reader the rest of what it joins, and everything from now on."""
@@ -257,6 +300,7 @@ class Stream:
         return [(host, port + 1)] if port < 0xFFFF else []
 
     def state(self) -> StreamState:
+        self._settle()
         segment = self.recorder.segment if self.recorder is not None else None
         reorder = self._reorder
         return StreamState(
@@ -351,7 +395,7 @@ class Stream:
     def _expect(self) -> None:
         """Opens the fast way when nothing is left to be asked about the next packet."""
         lock, expected = self._lock, self.expected
-        expected.ssrc, expected.payload_type, expected.source = lock.ssrc, max(lock.payload_type, 0), lock.source
+        expected.traits = traits_of(lock.source, lock.ssrc, max(lock.payload_type, 0))
         is_clear = lock.is_locked and self._probe is None and self._reorder.is_idle and not self.is_silent
         expected.next_seq = self._reorder.next_seq if is_clear and self._reorder.next_seq is not None else -1
 
@@ -378,6 +422,7 @@ class Stream:
 
     def _drain(self) -> None:
         """What is held back in order and at the cutter goes on."""
+        self._settle()
         self._feed_runs(self._reorder.flush())
         for piece in self._cutter.flush():
             self._deliver(piece)

@@ -2,7 +2,7 @@
 
 A key frame is a pack whose first slice is an IDR or IRAP NAL unit. Parameter sets alone make none (quirk Q148d), and a
 system header is no proof: it counts only for a stream in which no NAL unit can be recognised at all (SVAC, encrypted). It
-saves work where every key frame so far had one: most packs without it are then passed over, and some still examined.
+saves work where every key frame so far had one: most chunks without it then pass by unexamined (`credit`).
 The codec is not asked for, it shows in each NAL header: slices of H.264 have odd header bytes, those of H.265 even ones.
 
 Invariant: the pieces joined are the bytes that were fed, each once and in order, whatever the chunking.
@@ -29,10 +29,10 @@ _VOP: Final = 0xB6
 _LONGEST_HEADER: Final = 4096
 #: Chunks whose packs all began at a packet before the packets are trusted, and how often that is checked.
 _TRUST_AFTER: Final = 16
-_CHECK_EVERY: Final = 32
-#: Key frames in a row that had a system header before packs without one are passed over, except in every eighth chunk.
+_CHECK_EVERY: Final = 2
+#: Key frames in a row that had a system header before chunks without one pass unexamined, and how many in a row may.
 _HINT_AFTER: Final = 4
-_HINT_CHECK_EVERY: Final = 8
+_UNEXAMINED: Final = 31
 #: Packs without a recognisable NAL unit before system headers are taken for key frames.
 _OPAQUE_PACKS: Final = 100
 
@@ -80,12 +80,16 @@ class KeyFrameCutter:
     """
 
     __slots__ = (
-        "_aligned", "_broken", "_checked", "_headers", "_hinted", "_lost", "_nal_seen", "_offset", "_opaque", "_tail",
-        "_tail_at", "packs",
+        "_aligned", "_broken", "_checked", "_headers", "_hinted", "_lost", "_nal_seen", "_opaque", "_tail", "_tail_at",
+        "credit", "offset", "packs",
     )  # fmt: skip
 
     def __init__(self, offset: int = 0) -> None:
-        self._offset = offset  # of the next byte that leaves
+        self.offset = offset
+        """Bytes that have left."""
+        self.credit = 0
+        """Chunks in which no system header follows a pack header that may pass by now, without `feed`: whoever lets one pass
+        takes one from here and adds its bytes to `offset`."""
         self._tail = b""  # not decided yet
         self._tail_at = 0
         self._lost = 0  # losses before the next byte
@@ -96,11 +100,6 @@ class KeyFrameCutter:
         self._nal_seen = False
         self._opaque = self._headers = 0
         self.packs = 0  # pack headers seen
-
-    @property
-    def offset(self) -> int:
-        """Bytes that have left."""
-        return self._offset
 
     def feed(
         self, data: bytes, at: int, packs: Sequence[int] | None = None, *, lost: int = 0, broken: bool = False
@@ -113,6 +112,7 @@ class KeyFrameCutter:
             lost: Packets missing before them; `broken`: bytes may be missing before them.
         """
         out: list[Piece] = []
+        self.credit = 0
         if lost or broken:
             out = self.flush()
             self._lost += lost
@@ -130,6 +130,8 @@ class KeyFrameCutter:
             first_at = at
         if data:
             self._cut(data, self._pack_positions(data, packs), first_at, at, out)
+            if self._hinted >= _HINT_AFTER and self._aligned >= _TRUST_AFTER and not self._tail:
+                self.credit = _UNEXAMINED
         return out
 
     def flush(self) -> list[Piece]:
@@ -155,15 +157,12 @@ class KeyFrameCutter:
         begin = 0
         key: tuple[bool, int | None] = (False, None)
         last = len(positions) - 1
-        is_hinted = self._hinted >= _HINT_AFTER and self._checked % _HINT_CHECK_EVERY != 0
         for place, position in enumerate(positions):
             end = len(data) if place == last else positions[place + 1]
             self.packs += 1
-            if is_hinted and _has_system_header(data, position) is False:
-                continue
             verdict, pts = self._examine(data, position, end)
             if verdict is _Verdict.KEY:
-                self._hinted = self._hinted + 1 if _has_system_header(data, position) else 0
+                self._hinted = self._hinted + 1 if has_system_header(data, position) else 0
                 if position > begin:
                     out.append(self._piece(data[begin:position], first_at if begin == 0 else at, *key))
                 begin, key = position, (True, pts)
@@ -187,8 +186,8 @@ class KeyFrameCutter:
         self._tail_at = first_at if held == 0 else at
 
     def _piece(self, data: bytes, at: int, is_key: bool = False, pts: int | None = None) -> Piece:
-        piece = Piece(data, self._offset, at, self._lost, self._broken, is_key, pts)
-        self._offset += len(data)
+        piece = Piece(data, self.offset, at, self._lost, self._broken, is_key, pts)
+        self.offset += len(data)
         self._lost, self._broken = 0, False
         return piece
 
@@ -276,11 +275,9 @@ def _after_pack_header(data: bytes, begin: int, end: int) -> int:
     return begin + (12 if marker >> 4 == 2 else 4)  # ISO/IEC 11172-1, or nothing known
 
 
-def _has_system_header(data: bytes, pack: int) -> bool | None:
-    """Whether a system header follows a pack header directly; None where the data end before it."""
-    if pack + 25 > len(data):
-        return None
-    return data[pack + 17 + (data[pack + 13] & 7)] == _SYSTEM_HEADER
+def has_system_header(data: bytes, pack: int) -> bool:
+    """Whether a system header follows a pack header directly."""
+    return pack + 25 <= len(data) and data[pack + 17 + (data[pack + 13] & 7)] == _SYSTEM_HEADER
 
 
 def _read_pts(data: bytes, at: int) -> int:
