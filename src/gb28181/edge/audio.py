@@ -41,6 +41,8 @@ _FILL_S: Final = 1.0
 _LONGEST: Final = 600 * _G711_RATE
 #: Frames that the encoder wants to see after a frame: its own overlap, and what decides the window.
 _AHEAD: Final = 2
+_WRAP: Final = 1 << 33
+_FOREIGN: Final = 30 * CLOCK
 _RUN_IN: Final = 6
 #: The most that is kept of an ADTS frame whose end has not come; a frame has at most 8191 bytes.
 _MAX_ADTS: Final = 8191
@@ -309,10 +311,23 @@ class _Adts:
         self._buffer = buffer[at:][:_MAX_ADTS]
 
 
-def sound_units(units: Iterable[AccessUnit], offset_90k: int = 0) -> list[SoundUnit]:
-    """The sound among the access units of a group, `offset_90k` later; one codec, that of the first."""
-    found = [SoundUnit(unit.codec, unit.pts_90k + offset_90k, unit.data) for unit in units if unit.codec in SOUND_CODECS]
-    return [unit for unit in found if unit.codec == found[0].codec]
+def sound_units(units: Iterable[AccessUnit], offset_90k: int = 0, *, near_90k: int | None = None) -> list[SoundUnit]:
+    """The sound among the access units of a group, `offset_90k` later; one codec, that of the first.
+
+    Args:
+        near_90k: Where the group stands; sound whose stamps lead half a minute away from it (a clock of its own) begins there.
+    """
+    found = [unit for unit in units if unit.codec in SOUND_CODECS]
+    # Each stream of a group is unwrapped for itself: the difference is meant modulo 33 bits.
+    out = [
+        SoundUnit(unit.codec, (unit.pts_90k + offset_90k + _WRAP // 2) % _WRAP - _WRAP // 2, unit.data)
+        for unit in found
+        if unit.codec == found[0].codec
+    ]
+    if out and near_90k is not None and abs(out[0].at_90k - near_90k) > _FOREIGN:
+        shift = near_90k - out[0].at_90k
+        out = [unit._replace(at_90k=unit.at_90k + shift) for unit in out]
+    return out
 
 
 def entry_sound(

@@ -101,14 +101,14 @@ def sample_of(codec: VideoCodec, data: bytes, *, keep_sets: bool) -> bytes:
 def initialisation(video: VideoFormat, sound: SoundFormat | None = None) -> bytes:
     """`ftyp` and `moov` (§8.1, §8.2), no samples."""
     brand = b"iso6" + _U32.pack(1) + b"iso6cmfcmp41" + (b"avc1" if video.codec == "h264" else b"hvc1")
-    tracks = [_track(VIDEO_TRACK, VIDEO_CLOCK, _video_entry(video), width=video.width, height=video.height)]
+    tracks = [track(VIDEO_TRACK, VIDEO_CLOCK, _no_samples(video_entry(video)), width=video.width, height=video.height)]
     extends = [_extends(VIDEO_TRACK)]
     if sound is not None:
-        tracks.append(_track(SOUND_TRACK, sound.rate, _sound_entry(sound)))
+        tracks.append(track(SOUND_TRACK, sound.rate, _no_samples(sound_entry(sound))))
         extends.append(_extends(SOUND_TRACK))
     header = struct.pack(">IIIIIHHII", 0, 0, 1000, 0, 0x10000, 0x100, 0, 0, 0) + _MATRIX + bytes(24) + _U32.pack(3)
-    movie = _box(b"moov", _full(b"mvhd", 0, 0, header), *tracks, _box(b"mvex", *extends))
-    return _box(b"ftyp", brand) + movie
+    movie = box(b"moov", full_box(b"mvhd", 0, 0, header), *tracks, box(b"mvex", *extends))
+    return box(b"ftyp", brand) + movie
 
 
 def fragment(sequence: int, runs: Iterable[Run]) -> bytes:
@@ -130,11 +130,11 @@ def fragment(sequence: int, runs: Iterable[Run]) -> bytes:
 def _moof(sequence: int, runs: Sequence[Run], offset: int) -> bytes:
     parts = []
     for run in runs:
-        header = _full(b"tfhd", 0, 0x020000, _U32.pack(run.track))
-        time = _full(b"tfdt", 1, 0, struct.pack(">Q", run.decode_time))
-        parts.append(_box(b"traf", header, time, _trun(run, offset)))
+        header = full_box(b"tfhd", 0, 0x020000, _U32.pack(run.track))
+        time = full_box(b"tfdt", 1, 0, struct.pack(">Q", run.decode_time))
+        parts.append(box(b"traf", header, time, _trun(run, offset)))
         offset += sum(len(sample.data) for sample in run.samples)
-    return _box(b"moof", _full(b"mfhd", 0, 0, _U32.pack(sequence)), *parts)
+    return box(b"moof", full_box(b"mfhd", 0, 0, _U32.pack(sequence)), *parts)
 
 
 def _trun(run: Run, offset: int) -> bytes:
@@ -142,43 +142,68 @@ def _trun(run: Run, offset: int) -> bytes:
     for sample in run.samples:
         flags = _KEY_FLAGS if sample.is_key else _OTHER_FLAGS
         rows += struct.pack(">IIIi", sample.duration, len(sample.data), flags, sample.composition)
-    return _full(b"trun", 1, 0x000F01, bytes(rows))
+    return full_box(b"trun", 1, 0x000F01, bytes(rows))
 
 
-def _track(number: int, clock: int, entry: bytes, *, width: int = 0, height: int = 0) -> bytes:
+def track(
+    number: int,
+    clock: int,
+    tables: bytes,
+    *,
+    width: int = 0,
+    height: int = 0,
+    shown: int = 0,
+    duration: int = 0,
+    edits: bytes = b"",
+    created: int = 0,
+) -> bytes:
+    """`trak` (§8.3).
+
+    Args:
+        tables: Its `stbl`.
+        width: 0 for sound.
+        shown: Length of its presentation in the movie's clock; 0 where fragments follow.
+        duration: Of its samples, in its own clock.
+        created: Seconds since 1904.
+    """
     is_video = width > 0
-    header = struct.pack(">IIIIIIIhhHH", 0, 0, number, 0, 0, 0, 0, 0, 0, 0 if is_video else 0x100, 0)
+    header = struct.pack(">IIIIIIIhhHH", created, created, number, 0, shown, 0, 0, 0, 0, 0 if is_video else 0x100, 0)
     header += _MATRIX + struct.pack(">II", width << 16, height << 16)
-    media = _full(b"mdhd", 0, 0, struct.pack(">IIIIHH", 0, 0, clock, 0, 0x55C4, 0))  # language "und"
+    times = struct.pack(">QQIQHH", created, created, clock, duration, 0x55C4, 0)  # language "und"
     handler, name = (b"vide", b"video\0") if is_video else (b"soun", b"sound\0")
-    handler_box = _full(b"hdlr", 0, 0, bytes(4) + handler + bytes(12) + name)
-    kind = _full(b"vmhd", 0, 1, bytes(8)) if is_video else _full(b"smhd", 0, 0, bytes(4))
-    here = _box(b"dinf", _full(b"dref", 0, 0, _U32.pack(1) + _full(b"url ", 0, 1, b"")))
-    empty = (_full(name, 0, 0, bytes(size)) for name, size in ((b"stts", 4), (b"stsc", 4), (b"stsz", 8), (b"stco", 4)))
-    table = _box(b"stbl", _full(b"stsd", 0, 0, _U32.pack(1) + entry), *empty)
-    information = _box(b"minf", kind, here, table)
-    return _box(b"trak", _full(b"tkhd", 0, 3, header), _box(b"mdia", media, handler_box, information))
+    handler_box = full_box(b"hdlr", 0, 0, bytes(4) + handler + bytes(12) + name)
+    kind = full_box(b"vmhd", 0, 1, bytes(8)) if is_video else full_box(b"smhd", 0, 0, bytes(4))
+    here = box(b"dinf", full_box(b"dref", 0, 0, _U32.pack(1) + full_box(b"url ", 0, 1, b"")))
+    information = box(b"minf", kind, here, tables)
+    media = box(b"mdia", full_box(b"mdhd", 1, 0, times), handler_box, information)
+    return box(b"trak", full_box(b"tkhd", 0, 3, header), edits, media)
+
+
+def _no_samples(entry: bytes) -> bytes:
+    """The `stbl` of a track whose samples are in fragments."""
+    empty = (full_box(name, 0, 0, bytes(size)) for name, size in ((b"stts", 4), (b"stsc", 4), (b"stsz", 8), (b"stco", 4)))
+    return box(b"stbl", full_box(b"stsd", 0, 0, _U32.pack(1) + entry), *empty)
 
 
 def _extends(number: int) -> bytes:
-    return _full(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
+    return full_box(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
 
 
-def _video_entry(video: VideoFormat) -> bytes:
+def video_entry(video: VideoFormat) -> bytes:
     """avc1 (ISO/IEC 14496-15 §5.4.2.1) or hvc1 (§8.4.1.1)."""
     name, inner = (b"avc1", b"avcC") if video.codec == "h264" else (b"hvc1", b"hvcC")
     fixed = bytes(6) + struct.pack(">H", 1) + bytes(16) + struct.pack(">HH", video.width, video.height)
     fixed += struct.pack(">IIIH", 0x480000, 0x480000, 0, 1) + bytes(32) + struct.pack(">Hh", 24, -1)
-    return _box(name, fixed, _box(inner, video.configuration))
+    return box(name, fixed, box(inner, video.configuration))
 
 
-def _sound_entry(sound: SoundFormat) -> bytes:
+def sound_entry(sound: SoundFormat) -> bytes:
     """mp4a with its elementary stream descriptor (ISO/IEC 14496-14 §5.6)."""
     fixed = bytes(6) + struct.pack(">H", 1) + bytes(8) + struct.pack(">HHIHH", sound.channels, 16, 0, sound.rate & 0xFFFF, 0)
     specific = _descriptor(5, sound.configuration)
     decoder = _descriptor(4, b"\x40\x15" + bytes(3) + bytes(8) + specific)
     stream = _descriptor(3, struct.pack(">HB", SOUND_TRACK, 0) + decoder + _descriptor(6, b"\x02"))
-    return _box(b"mp4a", fixed, _full(b"esds", 0, 0, stream))
+    return box(b"mp4a", fixed, full_box(b"esds", 0, 0, stream))
 
 
 def _descriptor(tag: int, body: bytes) -> bytes:
@@ -186,10 +211,12 @@ def _descriptor(tag: int, body: bytes) -> bytes:
     return bytes((tag, len(body))) + body
 
 
-def _box(kind: bytes, *parts: bytes) -> bytes:
+def box(kind: bytes, *parts: bytes) -> bytes:
+    """§4.2; shorter than 4 GiB."""
     body = b"".join(parts)
     return _U32.pack(len(body) + 8) + kind + body
 
 
-def _full(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
-    return _box(kind, _U32.pack(version << 24 | flags), body)
+def full_box(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
+    """A box with version and flags."""
+    return box(kind, _U32.pack(version << 24 | flags), body)

@@ -1,0 +1,112 @@
+"""The process that makes one MP4: a codec that fails, or hours of work, touch nobody who watches.
+
+Its argument is a JSON object (`Task`); the file goes to standard output, and a JSON line of progress to standard error a few
+times a second, the last one with `done` or `error`. It runs with the lowest priority.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from gb28181.edge.export_movie import CannotExport, Movie
+from gb28181.edge.recorded import Recordings
+from gb28181.errors import Gb28181Error
+
+_EVERY_S: Final = 0.25
+_NICE: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is exported; times are UTC microseconds."""
+
+    volumes: tuple[str, ...]
+    device_id: str
+    channel_id: str
+    start_us: int
+    end_us: int
+
+    def argument(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Args:
+    share: Of the recorded bytes, 0 to 1.
+    size: Bytes of the file so far.
+    """
+
+    share: float
+    size: int
+    error: str = ""
+    code: str = ""
+    done: bool = False
+
+    @classmethod
+    def parse(cls, line: bytes) -> Progress | None:
+        """The progress of a line of the worker; None for anything else, such as a traceback."""
+        try:
+            return cls(**json.loads(line))
+        except (ValueError, TypeError):
+            return None
+
+
+def make(task: Task, out: BinaryIO, say: Callable[[Progress], None], clock: Callable[[], float]) -> None:
+    """Writes the file; says how far it is.
+
+    Raises:
+        BrokenPipeError: Nobody wants it any more.
+    """
+    movie = Movie(task.start_us, task.end_us)
+    said = clock()
+    length = task.end_us - task.start_us
+    code = ""
+    try:
+        recordings = Recordings([Path(volume) for volume in task.volumes])
+        for group in recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us):
+            out.write(movie.add(group))
+            if clock() - said > _EVERY_S:
+                said = clock()
+                say(Progress(min(1.0, max(0.0, (group.end_us - task.start_us) / length)), movie.size))
+        out.write(movie.finish())
+        out.flush()
+    except CannotExport as error:
+        code, message = "cannot_export", str(error)
+    except Gb28181Error as error:
+        code, message = "storage", str(error)
+    else:
+        say(Progress(1.0, movie.size, done=True))
+        return
+    say(Progress(0.0, movie.size, error=message, code=code))
+
+
+def main() -> int:
+    os.nice(_NICE)
+    fields = json.loads(sys.argv[1])
+    task = Task(**{**fields, "volumes": tuple(fields["volumes"])})
+
+    def say(progress: Progress) -> None:
+        sys.stderr.write(json.dumps(asdict(progress)) + "\n")
+        sys.stderr.flush()
+
+    try:
+        with os.fdopen(os.dup(1), "wb", buffering=1 << 18) as out:
+            make(task, out, say, time.monotonic)
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        say(Progress(0.0, 0, error=f"the file cannot be written: {error.strerror}", code="storage"))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
