@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import functools
 import json
+import logging
 import os
 import signal
 import sys
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     for part, run in (("_control", _control), ("_ingest", _ingest), ("_edge", _edge)):
         child = commands.add_parser(part)
         child.add_argument("--name", default=part[1:])
-        child.set_defaults(run=run)
+        child.set_defaults(run=functools.partial(_part, run))
 
     parsed = parser.parse_args(arguments)
     try:
@@ -70,42 +72,58 @@ def _sim(arguments: argparse.Namespace) -> int:
     return cli.run(arguments)
 
 
-def _control(arguments: argparse.Namespace) -> int:
-    from gb28181.control.app import main as control
+def _part(run: Callable[[str, Settings, Path], int], arguments: argparse.Namespace) -> int:
+    """Runs a part; what it cannot start for goes to `serve`, which tells the person who started it."""
+    from gb28181.control.paths import DataFolder
 
     settings, data = _inherited()
+    note = DataFolder.at(data).failure_note(arguments.name)
+    note.unlink(missing_ok=True)
+    try:
+        return run(arguments.name, settings, data)
+    except Gb28181Error as error:
+        logging.getLogger(__name__).error("cannot run", extra={"part": arguments.name, "reason": str(error)})
+        note.write_text(str(error))
+        return 2
+
+
+def _control(_name: str, settings: Settings, data: Path) -> int:
+    from gb28181.control.app import main as control
+
     _die_with_parent()
     with asyncio.Runner(loop_factory=_uvloop()) as runner:
         return runner.run(control(settings, data))
 
 
-def _ingest(arguments: argparse.Namespace) -> int:
+def _ingest(name: str, settings: Settings, data: Path) -> int:
     from gb28181.control.paths import DataFolder, ingest_names, port_share
     from gb28181.ingest.app import main as ingest
     from gb28181.ops.keys import load_or_create
+    from gb28181.ops.logs import configure
 
-    settings, data = _inherited()
+    configure(settings.log, name)
     folder = DataFolder.at(data)
     names = ingest_names(settings)
     return ingest(
         settings,
         data=folder.root,
-        name=arguments.name,
-        ports=port_share(settings, names.index(arguments.name), len(names)),
-        socket_path=folder.ingest_socket(arguments.name),
+        name=name,
+        ports=port_share(settings, names.index(name), len(names)),
+        socket_path=folder.ingest_socket(name),
         volumes=folder.volumes(settings),
         instance=load_or_create(folder.root).instance,
     )
 
 
-def _edge(arguments: argparse.Namespace) -> int:
+def _edge(_name: str, settings: Settings, data: Path) -> int:
     from gb28181.control.paths import DataFolder, ingest_names
     from gb28181.edge.app import main as edge
     from gb28181.ops.keys import load_or_create
+    from gb28181.ops.logs import configure
     from gb28181.tokens import derive
 
-    settings, data = _inherited()
     _die_with_parent()
+    configure(settings.log, "edge")
     folder = DataFolder.at(data)
     return edge(
         settings,

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,6 @@ from gb28181.database.upkeep import Upkeep
 from gb28181.device import handlers as device_handlers
 from gb28181.device.model import Address
 from gb28181.device.service import DeviceService
-from gb28181.errors import Gb28181Error
 from gb28181.messages import SegmentClosed, Statistics
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
@@ -175,7 +175,8 @@ class Control:
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             for part in (
-                self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.upkeep, self.edge,
+                self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.upkeep,
+                self.edge,
             ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
@@ -234,7 +235,15 @@ class Control:
         return Health("ok" if good else "degraded", parts, __version__)
 
     def _statistics(self) -> dict[str, Statistics]:
-        return {name: link.statistics for name, link in self.ingests.links.items() if link.statistics is not None}
+        """The newest figures of every ingest; volumes by number, because `/metrics` needs no login."""
+        numbers = {str(volume): str(number) for number, volume in enumerate(self._folder.volumes(self._settings))}
+        return {
+            name: replace(
+                newest, volumes=tuple(replace(each, volume=numbers.get(each.volume, "?")) for each in newest.volumes)
+            )
+            for name, link in self.ingests.links.items()
+            if (newest := link.statistics) is not None
+        }
 
     def _add_metrics(self) -> None:
         metrics = self.metrics
@@ -287,7 +296,11 @@ async def _listening(api: web.Application, path: Path) -> Any:
 
 
 async def main(settings: Settings, data: Path) -> int:
-    """Runs the control process until SIGTERM; 2 when it cannot start."""
+    """Runs the control process until SIGTERM.
+
+    Raises:
+        Gb28181Error: It cannot start; says why and what to do.
+    """
     configure(settings.log, "control")
     folder = DataFolder.at(data)
     raise_file_limit(_FILES)
@@ -296,9 +309,5 @@ async def main(settings: Settings, data: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    try:
-        await Control(settings, folder).run(stop)
-    except Gb28181Error as error:
-        logger.error("control cannot run", extra={"reason": str(error)})
-        return 2
+    await Control(settings, folder).run(stop)
     return 0

@@ -66,6 +66,10 @@ class DataFolder:
     def pid_file(self, name: str) -> Path:
         return self.run / f"{name}.pid"
 
+    def failure_note(self, part: str) -> Path:
+        """Where a part that cannot start leaves its reason for `serve`."""
+        return self.run / f"{part}.failed"
+
     def volumes(self, settings: Settings) -> list[Path]:
         return [Path(volume).absolute() for volume in settings.recording.volumes] or [self.root / "recordings"]
 

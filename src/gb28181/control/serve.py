@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from gb28181.config import Settings
-from gb28181.control.paths import DataFolder
-from gb28181.control.supervisor import Started, Supervisor, take_lock
+from gb28181.control import preflight
+from gb28181.control.paths import DataFolder, ingest_names
+from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lock
 from gb28181.errors import StorageError
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
@@ -36,6 +37,8 @@ def run(settings: Settings, data: Path, *, demo: bool) -> int:
     folder = DataFolder.at(data)
     configure(settings.log, "serve")
     lock = take_lock(folder)
+    running = any(find_ingest(folder.ingest_socket(name)) for name in ingest_names(settings))
+    preflight.check(settings, folder, instance=load_or_create(folder.root).instance, ingest_runs=running)
     sip_password, is_new = _sip_password(settings, folder)
     settings = settings.model_copy(update={"sip": settings.sip.model_copy(update={"password": sip_password})})
     if demo:

@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 
 from gb28181.config import Settings, dump
 from gb28181.control.paths import DataFolder, ingest_names
-from gb28181.errors import StorageError, WireError
+from gb28181.errors import StorageError, Unavailable, WireError
 from gb28181.messages import FrameReader, Hello
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _STABLE_S: Final = 30.0
 _STOP_S: Final = 12.0
+#: Exit status of a part that said why it cannot start; trying again by itself would not help.
+_CANNOT_START: Final = 2
+_FIRST_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,18 @@ class Started:
 
 
 class Child:
-    """One process, started again when it ends."""
+    """One process, started again when it ends.
+
+    Attributes:
+        has_served: It was ready once; from then on it is never given up.
+        is_adopted: It was found running and is not of this `serve`.
+    """
 
     def __init__(self, name: str, arguments: list[str], config: bytes, *, detached: bool = False) -> None:
         self.name = name
         self.restarts = 0
+        self.has_served = False
+        self.is_adopted = False
         self.pid = 0
         self._arguments = arguments
         self.config = config
@@ -55,18 +65,26 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, adopted: int = 0) -> None:
-        """Keeps it running; ends only by cancellation."""
+        """Keeps it running.
+
+        Raises:
+            Unavailable: It cannot start, and it never served before.
+        """
         pause = _FIRST_PAUSE_S
         if adopted:
             self.pid = adopted
+            self.has_served = self.is_adopted = True
             logger.info("found running", extra={"part": self.name, "pid": adopted})
             await _gone(adopted)
+            self.is_adopted = False
             logger.warning("ended", extra={"part": self.name, "pid": adopted})
         while True:
             began = time.monotonic()
             status = await self._once()
             pause = _FIRST_PAUSE_S if time.monotonic() - began > _STABLE_S else min(_LONGEST_PAUSE_S, pause * 2)
             self.restarts += 1
+            if not self.has_served and (status == _CANNOT_START or self.restarts >= _FIRST_TRIES):
+                raise Unavailable(f"{self.name} ended with status {status} before it was ready; its log says why")
             logger.error("ended, starting it again", extra={"part": self.name, "status": status, "pause_s": round(pause, 1)})
             await asyncio.sleep(pause)
 
@@ -170,17 +188,25 @@ class Supervisor:
         self.ingests = [Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)]
         self.control = Child("control", ["_control"], config)
         self.edge = Child("edge", ["_edge"], config)
+        self._failure: Unavailable | None = None
 
     async def run(self, on_ready: Callable[[Started], Any]) -> None:
-        """Starts everything and keeps it running until SIGTERM or SIGINT."""
+        """Starts everything and keeps it running until SIGTERM or SIGINT.
+
+        Raises:
+            Unavailable: A part could not start at all; says why, in the words of that part.
+        """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         for name in ("control.ready", "edge.port"):
             (self._folder.run / name).unlink(missing_ok=True)
-        tasks = [asyncio.create_task(child.run(find_ingest(self._folder.ingest_socket(child.name)))) for child in self.ingests]
-        tasks += [asyncio.create_task(child.run()) for child in (self.control, self.edge)]
+        tasks = [
+            asyncio.create_task(self._keep(child, stop, find_ingest(self._folder.ingest_socket(child.name))))
+            for child in self.ingests
+        ]
+        tasks += [asyncio.create_task(self._keep(child, stop)) for child in (self.control, self.edge)]
         tasks.append(asyncio.create_task(self._announce(on_ready)))
         await stop.wait()
         logger.info("stopping")
@@ -188,11 +214,23 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._stop()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _keep(self, child: Child, stop: asyncio.Event, adopted: int = 0) -> None:
+        try:
+            await child.run(adopted)
+        except Unavailable as error:
+            said = self._folder.failure_note(child.name)
+            self._failure = self._failure or Unavailable(said.read_text() if said.exists() else str(error))
+            stop.set()
 
     async def _announce(self, on_ready: Callable[[Started], Any]) -> None:
         control = await _appears(self._folder.run / "control.ready")
         edge = await _appears(self._folder.run / "edge.port")
         ready = json.loads(control)
+        for child in (*self.ingests, self.control, self.edge):
+            child.has_served = True
         self._pin(int(edge), ready["sip_port"])
         (self._folder.run / "control.ready").unlink(missing_ok=True)
         on_ready(Started(int(edge), ready["sip_port"], ready["admin_password"]))
@@ -212,9 +250,11 @@ class Supervisor:
         self.edge.signal(signal.SIGTERM)
         self.control.signal(signal.SIGTERM)
         await asyncio.gather(self.edge.wait(_STOP_S), self.control.wait(_STOP_S))
-        for child in self.ingests:
+        # When the server could not start, an ingest that goes on recording from before is left alone.
+        ingests = [child for child in self.ingests if not (self._failure and child.is_adopted)]
+        for child in ingests:
             child.signal(signal.SIGTERM)
-        await asyncio.gather(*(child.wait(_STOP_S) for child in self.ingests))
+        await asyncio.gather(*(child.wait(_STOP_S) for child in ingests))
 
 
 def _config(settings: Settings, folder: DataFolder) -> bytes:

@@ -29,7 +29,7 @@ from gb28181.edge.replies import guard, harden
 from gb28181.edge.report import Report
 from gb28181.edge.segments import SegmentRoutes
 from gb28181.edge.site import Site
-from gb28181.errors import Invalid
+from gb28181.errors import Invalid, Unavailable
 from gb28181.ops.system import raise_file_limit
 
 logger = logging.getLogger(__name__)
@@ -52,14 +52,11 @@ def main(
 
     The port that was bound (`http.port` may be 0) is written into `pid_file.with_suffix(".port")` once requests are answered.
 
-    Returns:
-        0 after a signal, 1 when the address cannot be bound or the certificate cannot be used.
+    Raises:
+        Invalid: The certificate cannot be used.
+        Unavailable: The address cannot be bound.
     """
-    try:
-        tls = _tls(settings.http)
-    except Invalid as error:
-        logger.error(str(error))
-        return 1
+    tls = _tls(settings.http)
     edge = Edge(
         settings,
         console=console,
@@ -143,9 +140,10 @@ async def _serve(edge: Edge, http: HttpSettings, tls: ssl.SSLContext | None, pid
     try:
         await edge.start(tls)
     except OSError as error:
-        logger.error("edge cannot listen", extra={"host": http.host, "port": http.port, "reason": error.strerror or str(error)})
         await edge.stop()
-        return 1
+        raise Unavailable(
+            f"the edge cannot listen on {http.host} port {http.port} (http.host, http.port): {error.strerror or error}"
+        ) from None
     _write(pid_file, str(os.getpid()))
     _write(pid_file.with_suffix(".port"), str(edge.port))
     logger.info("edge listening", extra={"url": f"{'https' if tls else 'http'}://{http.host}:{edge.port}/"})

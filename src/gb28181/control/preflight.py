@@ -1,0 +1,191 @@
+"""What `serve` checks before it starts a part: a mistake that a person made is said at once, with its remedy.
+
+What only a part can find out (a database that is locked or too new) comes from that part; `supervisor.py` passes it on.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gb28181.config import HttpSettings, Settings
+from gb28181.control.paths import DataFolder, ingest_names, port_share
+from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
+from gb28181.storage.io.volume import open_volume
+
+logger = logging.getLogger(__name__)
+
+#: What the database and the journals need to begin at all.
+_LEAST_BYTES: Final = 8 << 20
+#: A server that was just killed still holds its ports for a moment.
+_PORT_PATIENCE_S: Final = 3.0
+#: A network volume that hangs must not hang the start: others may be well.
+_VOLUME_PATIENCE_S: Final = 10.0
+_HTTP: Final = ((socket.SOCK_STREAM, "TCP"),)
+_SIP: Final = ((socket.SOCK_DGRAM, "UDP"), (socket.SOCK_STREAM, "TCP"))
+
+
+def check(settings: Settings, folder: DataFolder, *, instance: str, ingest_runs: bool) -> None:
+    """Returns when nothing stands in the way.
+
+    Args:
+        ingest_runs: An ingest of an earlier `serve` is still recording; media ports that are taken are its own.
+
+    Raises:
+        Invalid, StorageError, Unavailable: What is wrong and what to do about it.
+    """
+    certificate(settings.http)
+    _ranges(settings)
+    _space(folder.root)
+    _port("sip", settings.sip.host, settings.sip.port, _SIP)
+    _port("http", settings.http.host, settings.http.port, _HTTP)
+    if not ingest_runs:
+        _media(settings)
+    _volumes(folder.volumes(settings), instance)
+
+
+def certificate(http: HttpSettings) -> None:
+    """Raises: Invalid: The pair cannot serve HTTPS."""
+    if not http.certificate:
+        if http.private_key:
+            raise Invalid("http.private_key is set but http.certificate is not: set both for HTTPS, or none")
+        return
+    for key, name in (("http.certificate", http.certificate), ("http.private_key", http.private_key)):
+        if name and not os.access(name, os.R_OK):
+            reason = "cannot be read by this user" if Path(name).exists() else "does not exist"
+            raise Invalid(f"{key} {name} {reason}: correct the path or its permissions")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(http.certificate, http.private_key or None)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        raise Invalid(
+            f"http.certificate {http.certificate} and http.private_key {http.private_key or '(none)'} cannot be used "
+            f"({reason}): both must be PEM, unencrypted, and belong together"
+        ) from None
+
+
+def _ranges(settings: Settings) -> None:
+    names = ingest_names(settings)
+    if len(port_share(settings, 0, len(names))) < 2:
+        raise Invalid(f"media.ports {settings.media.ports} are too few for {len(names)} receiving processes: two each at least")
+    for key, port in (("sip.port", settings.sip.port), ("http.port", settings.http.port)):
+        if port in settings.media.port_range:
+            raise Invalid(f"{key} {port} lies in media.ports {settings.media.ports}: move one of them")
+
+
+def _space(root: Path) -> None:
+    try:
+        found = os.statvfs(root)
+        proof = root / "run.check"
+        proof.write_bytes(b"\0" * 4096)
+        proof.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"the data folder {root} cannot be written: {error.strerror}; free space, make it writable, "
+            "or name another one with --data"
+        ) from None
+    free = found.f_bavail * found.f_frsize
+    if free < _LEAST_BYTES:
+        raise StorageError(
+            f"the disk of the data folder {root} is full ({free >> 10} KiB are free, {_LEAST_BYTES >> 20} MiB are needed to "
+            "start): free some space, or name another folder with --data"
+        )
+
+
+def _port(section: str, host: str, port: int, kinds: Sequence[tuple[socket.SocketKind, str]]) -> None:
+    if not port:
+        return
+    until = time.monotonic() + _PORT_PATIENCE_S
+    for kind, name in kinds:
+        while (error := _bind(host, port, kind)) is not None:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            raise Unavailable(_explain(section, host, port, name, error))
+
+
+def _explain(section: str, host: str, port: int, name: str, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            flag = "u" if name == "UDP" else "t"
+            return (
+                f"{name} port {port} ({section}.port) is in use by another program: stop it "
+                f"(ss -{flag}lnp 'sport = :{port}' shows which), or set {section}.port to another one"
+            )
+        case errno.EACCES:
+            return (
+                f"{name} port {port} ({section}.port) may not be used by this user: take one above 1023, "
+                "or give the service CAP_NET_BIND_SERVICE"
+            )
+        case errno.EADDRNOTAVAIL:
+            return f"{section}.host {host} is no address of this machine: set one of its own, or 0.0.0.0 for all"
+    return f"{section}.host {host} port {port} cannot be used: {error.strerror or error}"
+
+
+def _bind(host: str, port: int, kind: socket.SocketKind) -> OSError | None:
+    """Why nobody can listen there now; None when somebody can."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            if kind == socket.SOCK_STREAM:
+                probe.listen(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def _media(settings: Settings) -> None:
+    """One free port is enough to begin: others may be held for a while by whatever came before."""
+    ports, host = settings.media.port_range, settings.media.host
+    for port in range(ports.start + ports.start % 2, ports.stop, 2):
+        error = _bind(host, port, socket.SOCK_DGRAM)
+        if error is None:
+            return
+        if error.errno != errno.EADDRINUSE:
+            raise Unavailable(_explain("media", host, port, "UDP", error))
+    raise Unavailable(
+        f"every port of media.ports {settings.media.ports} is in use by other programs: set another range "
+        "(ss -ulnp shows who has them)"
+    )
+
+
+def _volumes(roots: Sequence[Path], instance: str) -> None:
+    """One volume that works is enough: what is wrong with the others is logged, and they are tried again while it runs."""
+    faults = [fault for root in roots if (fault := _try_volume(root, instance)) is not None]
+    for fault in faults:
+        logger.error("a recording volume cannot be used", extra={"reason": str(fault)})
+    if len(faults) == len(roots):
+        raise faults[0]
+
+
+def _try_volume(root: Path, instance: str) -> Gb28181Error | None:
+    faults: list[Gb28181Error | None] = []
+
+    def attempt() -> None:
+        try:
+            open_volume(root, instance)
+        except Gb28181Error as error:
+            faults.append(error)
+        else:
+            faults.append(None)
+
+    # A thread of its own, because a call on a dead network disk never returns.
+    thread = threading.Thread(target=attempt, daemon=True, name=f"check {root}")
+    thread.start()
+    thread.join(_VOLUME_PATIENCE_S)
+    if not faults:
+        return StorageError(
+            f"recording volume {root} does not answer: check its disk or network, or take it out of recording.volumes"
+        )
+    return faults[0]
