@@ -48,3 +48,11 @@ def test_a_demo_records_its_cameras_and_has_a_new_password_each_time() -> None:
     assert one.recording.default_mode == "always"
     assert one.admin.password != other.admin.password
     assert len(one.admin.password) >= 12
+
+
+def test_the_banner_tells_the_advertised_address_and_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load(None, {"GB28181__SIP__ADVERTISE": "203.0.113.9:15060"})
+    serve._say(settings, DataFolder.at(tmp_path), Started(8080, 5060, None), show_sip_password=False, demo=False)
+    said = capsys.readouterr().out
+    assert "203.0.113.9\n" in said
+    assert "15060 (UDP, TCP)" in said

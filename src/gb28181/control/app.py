@@ -238,9 +238,7 @@ class Control:
         """The newest figures of every ingest; volumes by number, because `/metrics` needs no login."""
         numbers = {str(volume): str(number) for number, volume in enumerate(self._folder.volumes(self._settings))}
         return {
-            name: replace(
-                newest, volumes=tuple(replace(each, volume=numbers.get(each.volume, "?")) for each in newest.volumes)
-            )
+            name: replace(newest, volumes=tuple(replace(each, volume=numbers.get(each.volume, "?")) for each in newest.volumes))
             for name, link in self.ingests.links.items()
             if (newest := link.statistics) is not None
         }

@@ -22,6 +22,7 @@ from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lo
 from gb28181.errors import StorageError
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
+from gb28181.sip.io.local import split_host
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,9 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
     scheme = "https" if settings.http.certificate else "http"
     here = _own_address() if settings.http.host in ("0.0.0.0", "::") else settings.http.host
     admin = started.admin_password or (settings.admin.password if demo else None)
-    sip_host = settings.sip.advertise or (_own_address() if settings.sip.host in ("0.0.0.0", "::") else settings.sip.host)
+    bound = _own_address() if settings.sip.host in ("0.0.0.0", "::") else settings.sip.host
+    told, told_port = split_host(settings.sip.advertise)
+    sip_host, sip_port = told or bound, told_port or started.sip_port
     sip_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
     lines = [
         "",
@@ -125,7 +128,7 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
         f"  SIP server ID / 服务器编号 {settings.sip.server_id}",
         f"  SIP domain / 域            {settings.sip.domain}",
         f"  SIP server / 服务器地址    {sip_host}",
-        f"  SIP port / 端口            {started.sip_port} (UDP, TCP)",
+        f"  SIP port / 端口            {sip_port} (UDP, TCP)",
         f"  SIP password / 密码        {sip_password}",
         f"  Device ID / 设备编号       {settings.sip.domain}1320000101 (any 20 digits of its own)",
         "",

@@ -63,3 +63,15 @@ def is_address(host: str) -> bool:
 def plain(host: str) -> str:
     """An IPv4 address as such, where a dual-stack socket shows it as IPv6."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+def split_host(text: str) -> tuple[str, int]:
+    """`host`, `host:port`, `[v6]:port` or a bare IPv6 address; port 0 where none is given."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    return host, int(port) if port.isascii() and port.isdigit() else 0

@@ -23,7 +23,7 @@ from gb28181.sip.dialog import Dialog as CoreDialog
 from gb28181.sip.framing import Framed
 from gb28181.sip.io.connections import Connections
 from gb28181.sip.io.convert import core_dialog, public_dialog, public_request, public_response
-from gb28181.sip.io.local import LocalAddresses, is_address
+from gb28181.sip.io.local import LocalAddresses, is_address, split_host
 from gb28181.sip.io.tcp import TcpConnection, bind_tcp
 from gb28181.sip.io.udp import UdpShell, bind_udp
 from gb28181.sip.limits import FloodLimits
@@ -100,7 +100,7 @@ class SipServer:
         loop = self._loop = asyncio.get_running_loop()
         udp, tcp = self._bind()
         self._port = udp.getsockname()[1]
-        host, self._advertised_port = _split_host(self._settings.advertise)
+        host, self._advertised_port = split_host(self._settings.advertise)
         self._local = LocalAddresses(advertise=host, bound=udp.getsockname()[0])
         self._udp = UdpShell(udp, self._datagram, max_bytes=self._settings.max_message_bytes, counters=self._counters)
         await loop.create_datagram_endpoint(lambda: self._udp, sock=udp)
@@ -446,18 +446,6 @@ class SipServer:
 def _resolve(host: str) -> tuple[int, str]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     return found[0][0], str(found[0][4][0])
-
-
-def _split_host(text: str) -> tuple[str, int]:
-    """`host`, `host:port`, `[v6]:port` or a bare IPv6 address; port 0 where none is given."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    return host, int(port) if port.isascii() and port.isdigit() else 0
 
 
 def _failure(event: RequestFailed) -> PeerTimeout | Unreachable:
