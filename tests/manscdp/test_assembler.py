@@ -101,6 +101,21 @@ def test_an_endless_answer_is_cut() -> None:
     assert ended.end == "too_many"
 
 
+@given(st.lists(st.text("abcdef", min_size=1, max_size=5), min_size=1, max_size=30), st.integers(1, 60))
+def test_how_an_answer_is_cut_into_messages_never_changes_what_it_is(parts: list[str], announced: int) -> None:
+    """One message an item, against any cut; both end at the same item or fall silent alike."""
+    ended = []
+    for messages in (parts, list("".join(parts))):
+        assembler, found = expecting(), []
+        for identifiers in messages:
+            found += add(assembler, *identifiers, announced=announced)[1] if not found else []
+        ended.append((found or assembler.expire(1000))[0])
+    whole, single = ended
+    assert (whole.end, whole.announced) == (single.end, single.announced)
+    assert single.ids <= whole.ids
+    assert whole.end == "complete" or (whole.received, whole.ids) == (single.received, single.ids)
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.one_of(st.none(), st.integers(-5, 8)), st.floats(0, 40)), max_size=40))
 def test_every_query_ends_exactly_once(parts: list[tuple[str, int | None, float]]) -> None:
     assembler, now, ended = expecting(), 0.0, []

@@ -277,6 +277,39 @@ def test_any_text_is_a_verdict(text: str) -> None:
     assert verify(server(), "Digest " + text).verdict in (Verdict.MISSING, Verdict.STALE)
 
 
+#: What may stand in a quoted string without escapes; names and passwords of operators, Chinese too.
+_WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters='"\\\\'), min_size=1, max_size=20)
+
+
+@given(password=_WORDS, other=_WORDS, counter=st.sampled_from(["", "00000001:0a4f113b:auth"]))
+def test_whatever_the_password_only_that_one_is_right(password: str, other: str, counter: str) -> None:
+    one = server()
+    template = 'Digest username="{username}",realm="{realm}",nonce="{nonce}",uri="{uri}",response="{response}"'
+    if counter:
+        template += ',qop=auth,nc=00000001,cnonce="0a4f113b"'
+    text = credentials(nonce_of(one.challenge(NOW, source=SOURCE)), password=password, counter=counter, template=template)
+    assert verify(one, text, password=password).verdict is Verdict.OK
+    if other != password:
+        assert verify(server(), text, password=other).verdict is Verdict.WRONG
+
+
+@given(
+    blanks=st.lists(st.sampled_from(["", " ", "  ", "\t"]), min_size=12, max_size=12),
+    order=st.permutations(range(5)),
+    quoted=st.booleans(),
+)
+def test_blanks_and_order_never_change_the_verdict(blanks: list[str], order: list[int], quoted: bool) -> None:
+    one = server()
+    nonce = nonce_of(one.challenge(NOW, source=SOURCE))
+    fields = credentials(nonce).removeprefix("Digest ").split(",")
+    fields.append('algorithm="MD5"' if quoted else "algorithm=MD5")
+    spaced = [
+        f"{blanks[2 * number]}{name}{blanks[2 * number + 1]}={value}"
+        for number, (name, _, value) in enumerate(fields[place].partition("=") for place in order)
+    ]
+    assert verify(one, "Digest " + ",".join([*spaced, fields[5]])).verdict is Verdict.OK
+
+
 @given(octets=st.binary(max_size=60))
 def test_any_octets_in_valid_credentials_are_a_verdict(octets: bytes) -> None:
     one = server()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gb28181.errors import MisuseError, WireError
 from gb28181.ids import Ssrc
 from gb28181.sip.parser import parse_datagram
-from gb28181.sip.sdp import SessionDescription, build_offer, parse
+from gb28181.sip.sdp import SessionDescription, Transport, build_offer, parse
 
 from .vectors import CHANNEL, needs_vectors, vectors
 
@@ -169,3 +169,55 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except WireError:
         return
     assert 0 <= found.port < 65536
+
+
+@given(
+    host=st.ip_addresses().filter(lambda found: not found.is_unspecified).map(str),
+    port=st.integers(1, 65535),
+    transport=st.sampled_from(["udp", "tcp"]),
+    ssrc=st.integers(0, 1_999_999_999),
+    payloads=st.lists(
+        st.tuples(st.integers(0, 127), st.sampled_from(["PS/90000", "H264/90000", "H265/90000"])), min_size=1
+    ).map(lambda found: tuple(dict(found).items())),
+    session_id=st.integers(0, 2**32 - 1),
+)
+def test_every_offer_that_can_be_built_is_read_as_it_was_meant(
+    host: str, port: int, transport: Transport, ssrc: int, payloads: tuple[tuple[int, str], ...], session_id: int
+) -> None:
+    found = parse(
+        build_offer(
+            owner=CHANNEL, host=host, port=port, transport=transport, ssrc=Ssrc(ssrc), payloads=payloads, session_id=session_id
+        )
+    )
+    assert (found.host, found.port, found.transport, found.ssrc) == (host, port, transport, Ssrc(ssrc))
+    assert found.payloads == tuple(number for number, _ in payloads)
+    assert found.rtpmap == {number: name.partition("/")[0] for number, name in payloads}
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, len(ANSWER)), st.sampled_from(["", "\n", "m=", "=", "\0", " ", "9", "ÿ"])), max_size=8
+    )
+)
+def test_what_is_read_of_a_mutated_answer_can_be_offered_again(changes: list[tuple[int, str]]) -> None:
+    text = ANSWER
+    for at, piece in changes:
+        text = text[:at] + piece + text[at + 1 :]
+    try:
+        found = parse(text.encode())
+    except WireError:
+        return
+    try:
+        offer = build_offer(
+            owner=CHANNEL,
+            host=found.host,
+            port=found.port,
+            transport=found.transport,
+            ssrc=found.ssrc or Ssrc(1),
+            payloads=tuple((number, f"{found.rtpmap.get(number, 'PS')}/90000") for number in found.payloads)
+            or ((96, "PS/90000"),),
+        )
+    except MisuseError:
+        return  # its host is no address: it is never offered
+    again = parse(offer)
+    assert (again.port, again.transport) == (found.port, found.transport)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -274,6 +275,20 @@ async def test_a_peer_that_is_silent_is_a_timeout() -> None:
         with pytest.raises(PeerTimeout):
             await server.message(route_to(peer), to=DEVICE, body=b"<Query/>", timeout_s=0.05)
         assert server.gauges()["client_transactions"] == server.gauges()["waiting_callers"] == 0
+
+
+async def test_a_nat_is_kept_open_by_an_empty_line_from_our_sip_port() -> None:
+    async with serving() as (server, _):
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+            hole.setblocking(False)
+            hole.bind(("127.0.0.1", 0))
+            local = Address("127.0.0.1", 0)
+            server.keep_open(Route("tcp", Address("127.0.0.1", hole.getsockname()[1]), local, 3))
+            server.keep_open(Route("udp", Address("camera.example", 5060), local))
+            server.keep_open(Route("udp", Address("127.0.0.1", hole.getsockname()[1]), local))
+            data, source = await asyncio.wait_for(loop.sock_recvfrom(hole, 100), PATIENCE)
+    assert (data, source) == (b"\r\n\r\n", ("127.0.0.1", server.port))
 
 
 @pytest.mark.parametrize("host", ["not-an-address.example", "", "127.0.0.1:5060"])
