@@ -163,7 +163,7 @@ def test_memory_of_an_unrecorded_stream_begins_at_its_last_key_frame_and_is_boun
 def test_fault_of_ours_ends_with_its_packets(monkeypatch: pytest.MonkeyPatch) -> None:
     packets = packetise(video(20))
     bench = Bench().tick(packets[:20])
-    monkeypatch.setattr(bench.stream, "take", lambda *_: 1 / 0)
+    monkeypatch.setattr(Stream, "take", lambda *_: 1 / 0)
     bench.tick(packets[20:30])
     monkeypatch.undo()
     bench.tick(packets[30:])
