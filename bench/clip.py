@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 import av
@@ -10,13 +12,13 @@ import numpy as np
 from gb28181.sim.ps import CLOCK_HZ, Muxer
 
 FPS = 25
-GOP = 50
+GOP_S = 2
 SECONDS = 10
 
 
-def make(folder: Path, kbps: int) -> Path:
-    """Path of a clip of `kbps` kbit/s of video, made where it is missing: H.264, 25 fps, a key frame every 2 s."""
-    path = folder / f"clip-{kbps}.ps"
+def make(folder: Path, kbps: int, gop_s: int = GOP_S) -> Path:
+    """Path of 10 s of `kbps` kbit/s of video, made where it is missing: H.264, 25 fps, a key frame every `gop_s` seconds."""
+    path = folder / (f"clip-{kbps}.ps" if gop_s == GOP_S else f"clip-{kbps}-{gop_s}.ps")
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +26,8 @@ def make(folder: Path, kbps: int) -> Path:
     codec.width, codec.height, codec.pix_fmt = 1280, 720, "yuv420p"
     codec.framerate = FPS
     codec.bit_rate = kbps * 1000
-    rate = f"vbv-maxrate={kbps}:vbv-bufsize={kbps}:nal-hrd=cbr:force-cfr=1:keyint={GOP}:min-keyint={GOP}:scenecut=0:bframes=0"
+    gop = gop_s * FPS
+    rate = f"vbv-maxrate={kbps}:vbv-bufsize={kbps}:nal-hrd=cbr:force-cfr=1:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0"
     codec.options = {"preset": "ultrafast", "x264-params": f"{rate}:repeat-headers=1:annexb=1"}
     muxer = Muxer("h264", kbps, audio=False)
     chance = np.random.default_rng(28181)
@@ -45,3 +48,10 @@ def make(folder: Path, kbps: int) -> Path:
     take(codec.encode(None))
     path.write_bytes(out)
     return path
+
+
+def pictures(path: Path) -> list[bytes]:
+    """The clip cut at its pack headers: one piece a picture."""
+    data = path.read_bytes()
+    marks = [found.start() for found in re.finditer(rb"\x00\x00\x01\xba", data)]
+    return [data[a:b] for a, b in itertools.pairwise([*marks, len(data)])]

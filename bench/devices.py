@@ -19,6 +19,7 @@ class Wanted:
     port: int
     ssrc: int
     transport: str
+    device: str
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Light(asyncio.DatagramProtocol):
         assert media
         assert ssrc
         tcp = "TCP" in media[2]
-        self.wanted.put_nowait(Wanted(host[1], int(media[1]), int(ssrc[1]), "tcp" if tcp else "udp"))
+        self.wanted.put_nowait(Wanted(host[1], int(media[1]), int(ssrc[1]), "tcp" if tcp else "udp", self.device))
         setup = "a=setup:active\r\na=connection:new\r\n" if tcp else ""
         return (
             f"v=0\r\no={self.device} 0 0 IN IP4 127.0.0.1\r\ns=Play\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"

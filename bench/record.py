@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,111 +19,125 @@ import time
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 sys.path.insert(0, str(Path(__file__).parent))
 import clip
 import devices
+from server import LOAD_CORE, OWN_CORES, PARTS, PASSWORD, PROGRAMS, SERVER_ID, Platform, cpu_s, platform
 
-HERE = Path(__file__).parent
-PASSWORD = "bench-password"
-SERVER_ID = "34020000002000000001"
 LATE_MS = 500
-TICKS = os.sysconf("SC_CLK_TCK")
+#: The tick of streams that are only recorded.
+FLOOR_TICK_MS = 40
 
 
-class Platform:
-    """A `scripts/serve` of its own in a temporary folder."""
+class Sender:
+    """`ps_send` on a core of its own; its window begins with `finish`."""
 
-    def __init__(self, folder: Path, transport: str) -> None:
-        environ = {
-            **os.environ,
-            "GB28181__SIP__HOST": "127.0.0.1", "GB28181__SIP__PORT": "0", "GB28181__SIP__PASSWORD": PASSWORD,
-            "GB28181__HTTP__HOST": "127.0.0.1", "GB28181__HTTP__PORT": "0", "GB28181__ADMIN__PASSWORD": PASSWORD,
-            "GB28181__MEDIA__HOST": "127.0.0.1", "GB28181__MEDIA__INGESTS": "1", "GB28181__MEDIA__TRANSPORT": transport,
-            "GB28181__RECORDING__DEFAULT_MODE": "always",
-        }  # fmt: skip
-        self.folder = folder
-        self.output = folder / "out"
-        self.data = folder / "data"
-        with self.output.open("wb") as out, (folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [HERE.parent / "scripts" / "serve", "--data", str(self.data)], env=environ, stdin=subprocess.DEVNULL,
-                stdout=out, stderr=log,
-            )  # fmt: skip
-        end = time.monotonic() + 300
-        while not (found := re.search(r"SIP port.*?(\d+) \(", self.output.read_text())):
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise SystemExit((folder / "log").read_text()[-3000:])
-            time.sleep(0.1)
-        self.sip_port = int(found[1])
-        http = re.search(r"Console.*?:(\d+)/", self.output.read_text())
-        assert http
-        self.url = f"http://127.0.0.1:{http[1]}"
-
-    def pid(self, part: str) -> int:
-        return int((self.data / "run" / f"{part}.pid").read_text())
-
-    def usage(self, part: str) -> tuple[float, float]:
-        """CPU seconds and resident MiB of a process."""
-        fields = Path(f"/proc/{self.pid(part)}/stat").read_text().rpartition(")")[2].split()
-        pages = int(Path(f"/proc/{self.pid(part)}/statm").read_text().split()[1])
-        return (int(fields[11]) + int(fields[12])) / TICKS, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
-
-
-async def figures(platform: Platform) -> tuple[int, int, float]:
-    """Packets received and lost of all streams, and the late ticks."""
-    async with aiohttp.ClientSession() as client, client.get(f"{platform.url}/metrics") as response:
-        text = await response.text()
-    read = {name: sum(map(float, re.findall(rf"^gb28181_{name}{{.*?}} (\S+)", text, re.M))) for name in (
-        "media_packets_total", "media_lost_total", "tick_late_total")}  # fmt: skip
-    return int(read["media_packets_total"]), int(read["media_lost_total"]), read["tick_late_total"]
-
-
-async def run(options: argparse.Namespace) -> dict[str, Any]:
-    folder = Path(tempfile.mkdtemp(prefix="gb28181-bench-", dir=options.folder))
-    media = clip.make(HERE / "build", options.kbps)
-    platform = Platform(folder, options.transport)
-    cores = os.cpu_count() or 1
-    try:
-        queue = await devices.start(options.streams, sip_port=platform.sip_port, server_id=SERVER_ID, password=PASSWORD)
-        for part in ("control", "ingest-0", "edge"):
-            for thread in Path(f"/proc/{platform.pid(part)}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), set(range(max(1, cores - 1))))
-        sender = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(cores - 1), str(HERE / "build" / "ps_send"),
-            str(media), str(options.seconds), options.transport,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    def __init__(self, media: Path, seconds: float, transport: str) -> None:
+        self._process = subprocess.Popen(
+            ["taskset", "-c", LOAD_CORE, PROGRAMS / "ps_send", media, str(seconds), transport],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert sender.stdin is not None
-        async with asyncio.timeout(120):
-            for _ in range(options.streams):
-                want = await queue.get()
-                sender.stdin.write(f"{want.host} {want.port} {want.ssrc}\n".encode())
-                await sender.stdin.drain()
-        before = {part: platform.usage(part) for part in ("control", "ingest-0", "edge")}
-        said, _ = await sender.communicate(b"")
-        after = {part: platform.usage(part) for part in before}
-        sent = json.loads(said)
+
+    def add(self, host: str, port: int, ssrc: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{host} {port} {ssrc}\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """No more targets: the window begins now."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def result(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        said = self._process.stdout.read()
+        self._process.wait()
+        return dict(json.loads(said))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def floor(streams: int, kbps: int, transport: str, seconds: float, folder: Path | None = None) -> dict[str, Any]:
+    """CPU seconds per Gbit of the C receiver under the same load."""
+    media = clip.make(PROGRAMS, kbps)
+    place = Path(tempfile.mkdtemp(prefix="gb28181-floor-", dir=folder))
+    receiver = subprocess.Popen(
+        ["taskset", "-c", ",".join(map(str, sorted(OWN_CORES))),
+         PROGRAMS / "ps_floor", str(streams), transport, str(FLOOR_TICK_MS), place],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert receiver.stdin is not None
+        assert receiver.stdout is not None
+        sender = Sender(media, seconds, transport)
+        for _ in range(streams):
+            host, port, ssrc = receiver.stdout.readline().split()
+            sender.add(host, int(port), int(ssrc))
+        time.sleep(1)
+        before = cpu_s(receiver.pid)
+        sender.close()
+        sent = sender.result()
+        used = cpu_s(receiver.pid) - before
+        receiver.stdin.close()
+        got = json.loads(receiver.stdout.read())
+    finally:
+        receiver.kill()
+        receiver.wait()
+        shutil.rmtree(place, ignore_errors=True)
+    gbit = sent["window_bytes"] * 8 / 1e9
+    return {
+        "cpu_s_per_gbit": used / gbit, "lost_packets": got["lost"], "sender_late_ms": sent["late_ms"],
+        "void": sent["late_ms"] > LATE_MS or sent["errors"] > 0,
+    }  # fmt: skip
+
+
+async def invited(server: Platform, streams: int, sender: Sender) -> None:
+    """Registers cameras that are all recorded, and sends to where each is told to send."""
+    queue = await devices.start(streams, sip_port=server.sip_port, server_id=SERVER_ID, password=PASSWORD)
+    async with asyncio.timeout(120):
+        for _ in range(streams):
+            want = await queue.get()
+            sender.add(want.host, want.port, want.ssrc)
+
+
+async def record(
+    streams: int, kbps: int, transport: str, seconds: float, *, hashing: bool = True, folder: Path | None = None
+) -> dict[str, Any]:
+    """The same load on a whole platform."""
+    media = clip.make(PROGRAMS, kbps)
+    settings = {
+        "MEDIA__TRANSPORT": transport,
+        "RECORDING__DEFAULT_MODE": "always",
+        "RECORDING__HASH": "sha256" if hashing else "none",
+    }
+    with platform(folder, **settings) as server:
+        sender = Sender(media, seconds, transport)
+        try:
+            empty = server.memory()
+            await invited(server, streams, sender)
+            await asyncio.sleep(2)
+            server.pin()
+            before = server.cpu()
+            sender.close()
+            sent = await asyncio.to_thread(sender.result)
+            after, memory = server.cpu(), server.memory()
+        finally:
+            sender.kill()
         await asyncio.sleep(6)  # the figures of an ingest come every 5 s
-        received, lost, late = await figures(platform)
+        figures = server.figures()
         gbit = sent["window_bytes"] * 8 / 1e9
         return {
-            "streams": options.streams, "kbps": options.kbps, "transport": options.transport, "seconds": options.seconds,
-            "gbit": round(gbit, 3), "sent_packets": sent["packets"], "received_packets": received, "lost_packets": lost,
-            "sender_late_ms": sent["late_ms"], "sender_errors": sent["errors"], "void": sent["late_ms"] > LATE_MS,
-            "tick_late": late,
-            "cpu_s_per_gbit": {part: round((after[part][0] - before[part][0]) / gbit, 3) for part in before},
-            "resident_mib": {part: round(after[part][1], 1) for part in before},
+            "streams": streams, "kbps": kbps, "transport": transport, "seconds": seconds, "hashing": hashing,
+            "gbit": round(gbit, 3), "sent_packets": sent["packets"],
+            "received_packets": int(figures["media_packets_total"]), "lost_packets": int(figures["media_lost_total"]),
+            "sender_late_ms": sent["late_ms"], "sender_errors": sent["errors"],
+            "void": sent["late_ms"] > LATE_MS, "tick_late": figures["tick_late_total"],
+            "cpu_s_per_gbit": {part: round((after[part] - before[part]) / gbit, 3) for part in PARTS},
+            "cores": {part: round((after[part] - before[part]) / seconds, 3) for part in PARTS},
+            "resident_mib": memory, "resident_mib_empty": empty,
         }  # fmt: skip
-    finally:
-        platform.stop()
-        if not options.keep:
-            shutil.rmtree(folder)
 
 
 def main() -> None:
@@ -134,9 +146,16 @@ def main() -> None:
     parser.add_argument("--kbps", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--no-hash", action="store_true", help="without SHA-256 of the recordings")
+    parser.add_argument("--floor", action="store_true", help="measure the C receiver as well")
     parser.add_argument("--folder", type=Path, help="where recordings go (default: the system's temporary folder)")
-    parser.add_argument("--keep", action="store_true", help="leave data and log behind")
-    print(json.dumps(asyncio.run(run(parser.parse_args())), indent=2))
+    options = parser.parse_args()
+    load = (options.streams, options.kbps, options.transport, options.seconds)
+    result: dict[str, Any] = {}
+    if options.floor:
+        result["floor"] = floor(*load, options.folder)
+    result |= asyncio.run(record(*load, hashing=not options.no_hash, folder=options.folder))
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
