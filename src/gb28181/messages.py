@@ -382,6 +382,21 @@ class WantStream:
     channel_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlaybackControl:
+    """A wish of the API for a playback session: control to edge. An edge that does not know the session ignores it.
+
+    Args:
+        position: UTC microseconds, for `seek`.
+        speed: For `speed`.
+    """
+
+    session_id: str
+    action: Literal["pause", "resume", "seek", "speed", "close"]
+    position: int | None = None
+    speed: float | None = None
+
+
 Message = Any
 """One of the dataclasses above."""
 
@@ -390,7 +405,7 @@ _KINDS: Final[dict[str, type]] = {
     for kind in (
         Attach, SnapshotRequest, OpenReceiver, ConfirmReceiver, SetRecording, CloseReceiver, DeleteSegments,
         Acknowledge, Stop, Hello, ReceiverOpened, Done, Failed, Snapshot, Progress, SegmentClosed, StreamEnded,
-        Statistics, Watch, Unwatch, WatchStarted, WatchEnded, Viewers, WantStream,
+        Statistics, Watch, Unwatch, WatchStarted, WatchEnded, Viewers, WantStream, PlaybackControl,
     )
 }  # fmt: skip
 

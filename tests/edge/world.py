@@ -159,8 +159,16 @@ class Control:
     viewers: list[tuple[tuple[str, str, int], ...]] = field(default_factory=list)
     wanted: list[tuple[str, str]] = field(default_factory=list)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
+    edge: asyncio.StreamWriter | None = None
+
+    async def tell(self, message: object) -> None:
+        """Says something to the edge that is connected."""
+        await until(lambda: self.edge is not None)
+        assert self.edge is not None
+        self.edge.write(encode(message))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.edge = writer
         frames = FrameReader()
         while data := await reader.read(1 << 16):
             for message in frames.feed(data):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gb28181.catalog.model import ChannelKey
-from gb28181.errors import WireError
+from gb28181.errors import Unavailable, WireError
 from gb28181.ids import DeviceId
-from gb28181.messages import FrameReader, Viewers, WantStream
+from gb28181.messages import FrameReader, PlaybackControl, Viewers, WantStream, encode
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,16 @@ class EdgeListener:
             self._server.close()
         if self._newest is not None:
             self._newest.close()
+
+    def tell(self, message: PlaybackControl) -> None:
+        """Hands a message to the edge.
+
+        Raises:
+            Unavailable: None is connected now.
+        """
+        if self._newest is None or self._newest.is_closing():
+            raise Unavailable("the edge is being started again: try once more in a few seconds")
+        self._newest.write(encode(message))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = FrameReader()

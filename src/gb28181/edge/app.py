@@ -23,6 +23,7 @@ from gb28181.edge.hls import HlsRoutes
 from gb28181.edge.hub import Hub
 from gb28181.edge.ingests import IngestClient
 from gb28181.edge.live import LiveRoutes
+from gb28181.edge.playback import PlaybackRoutes
 from gb28181.edge.proxy import Proxy
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.replies import guard, harden
@@ -94,19 +95,21 @@ class Edge:
         ids = itertools.count(1)
         self._http = http
         self.ingests = [IngestClient(name, path, ids) for name, path in ingest_sockets.items()]
-        self.report = Report(edge_socket, lambda: self.hub.count())
+        recordings = Recordings(volumes)
+        self.playback = PlaybackRoutes(recordings, link_key)
+        self.report = Report(edge_socket, lambda: self.hub.count(), self.playback.heard)
         self.hub = Hub(http, self.ingests, want=self.report.want, changed=self.report.changed)
         self.figures = Figures(self.hub, self.ingests, lambda: self.door)
         self.proxy = Proxy(control_socket, max_body_bytes=http.max_body_bytes, body_s=http.request_body_s)
         self.app = web.Application(middlewares=[guard], client_max_size=http.max_body_bytes)
         self.app.on_response_prepare.append(harden)
         self.door = Door(http, self.app)
-        recordings = Recordings(volumes)
         self.figures.add_to(self.app)
         self.proxy.add_to(self.app)
         LiveRoutes(self.hub, link_key).add_to(self.app)
         SegmentRoutes(volumes, link_key).add_to(self.app)
         HlsRoutes(recordings, link_key).add_to(self.app)
+        self.playback.add_to(self.app)
         # The console takes every path that is left, so it comes last.
         Site(console).add_to(self.app)
         self.port = 0

@@ -1,15 +1,19 @@
-"""What the edge tells control: how many watch what, and which channel somebody waits for."""
+"""What the edge tells control: how many watch what, and which channel somebody waits for; and what it is told."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gb28181.messages import Viewers, WantStream, encode
+from gb28181.errors import WireError
+from gb28181.messages import FrameReader, PlaybackControl, Viewers, WantStream, encode
+
+logger = logging.getLogger(__name__)
 
 _PERIOD_S: Final = 5.0
 _RETRY_S: Final = 0.5
@@ -20,10 +24,17 @@ class Report:
 
     Args:
         count: The viewers of every channel now, `(device_id, channel_id, viewers)`.
+        wish: Takes what the API wants of a playback session.
     """
 
-    def __init__(self, path: Path, count: Callable[[], tuple[tuple[str, str, int], ...]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        count: Callable[[], tuple[tuple[str, str, int], ...]],
+        wish: Callable[[PlaybackControl], None],
+    ) -> None:
         self._path = path
+        self._wish = wish
         self._count = count
         self._epoch = time.time_ns() // 1000
         self._changed = asyncio.Event()
@@ -59,9 +70,14 @@ class Report:
 
     async def _report(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def watch_for_end() -> None:
-            # Control says nothing; the end of the connection is all that comes.
-            while await reader.read(1 << 12):
-                pass
+            frames = FrameReader()
+            try:
+                while data := await reader.read(1 << 12):
+                    for message in frames.feed(data):
+                        if isinstance(message, PlaybackControl):
+                            self._wish(message)
+            except WireError as error:
+                logger.warning("control is not understood", extra={"reason": str(error)})
             self._changed.set()
 
         async with asyncio.TaskGroup() as group:

@@ -7,6 +7,7 @@ from its first frame on, because a player waits for a track that never comes (qu
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 from gb28181.media import nal
@@ -136,11 +137,7 @@ class FlvMuxer:
             values["audiocodecid"] = _AAC_CODEC_ID
         if self._sets.info is not None:
             values |= {"width": self._sets.info.width, "height": self._sets.info.height}
-        body = bytearray(b"\x02\x00\x0aonMetaData\x08" + len(values).to_bytes(4, "big"))
-        for name, value in values.items():
-            body += len(name).to_bytes(2, "big") + name.encode() + b"\x00" + _DOUBLE.pack(value)
-        body += b"\x00\x00\x09"
-        return _tag(_SCRIPT_TAG, 0, bytes(body))
+        return script("onMetaData", values, 0)
 
 
 def _tag(kind: int, ms: int, body: bytes) -> bytes:
@@ -148,3 +145,11 @@ def _tag(kind: int, ms: int, body: bytes) -> bytes:
     size = len(body)
     stamp = (ms & 0xFFFFFF).to_bytes(3, "big") + bytes((ms >> 24 & 0xFF,))
     return b"".join((bytes((kind,)), size.to_bytes(3, "big"), stamp, b"\x00\x00\x00", body, (size + 11).to_bytes(4, "big")))
+
+
+def script(name: str, values: Mapping[str, float], ms: int) -> bytes:
+    """A script tag of our own: a name and an array of numbers, which a player hands to whoever asked for it."""
+    body = bytearray(b"\x02" + len(name).to_bytes(2, "big") + name.encode() + b"\x08" + len(values).to_bytes(4, "big"))
+    for key, value in values.items():
+        body += len(key).to_bytes(2, "big") + key.encode() + b"\x00" + _DOUBLE.pack(value)
+    return _tag(_SCRIPT_TAG, ms, bytes(body + b"\x00\x00\x09"))
