@@ -7,7 +7,8 @@ import pytest
 from gb28181.sip import transaction as tables
 from gb28181.sip.endpoint import Answered
 from gb28181.sip.timers import Timers
-from gb28181.sip.transaction import Flow, RequestArrived, Transitions
+from gb28181.sip.transaction import Flow, RequestArrived
+from gb28181.sip.transitions import Transitions
 
 from .link import DEVICE_AT, PLATFORM_AT, Fate, Pair, lossy
 from .vectors import CHANNEL, KEEPALIVE_XML

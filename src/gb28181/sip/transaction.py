@@ -1,4 +1,4 @@
-"""Transactions (RFC 3261 §17, corrected by RFC 6026), as tables and one interpreter.
+"""Transactions (RFC 3261 §17, corrected by RFC 6026): one interpreter of the tables in `transitions.py`.
 
 Invariant: a request that was received once is handed up once; an answer is given to every retransmission of it from here.
 A client INVITE that was given up stays for a while, because its 2xx may still come and must be ended with ACK and BYE.
@@ -14,8 +14,65 @@ from gb28181.errors import MisuseError
 from gb28181.sip.headers import CSeq, Via
 from gb28181.sip.message import Headers, Request, Response, request_bytes
 from gb28181.sip.timers import TimerQueue, Timers
-
-Transitions = Mapping[tuple[str, str], tuple[str, tuple[str, ...]]]
+from gb28181.sip.transitions import (
+    ACCEPTED,
+    ACK,
+    CALLING,
+    CANCEL,
+    DOUBLE_A,
+    DOUBLE_E,
+    DOUBLE_G,
+    E_AT_T2,
+    FAILED,
+    FAILURE,
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    PASS_UP,
+    PROCEEDING,
+    PROVISIONAL,
+    REQUEST,
+    RESEND,
+    SEND_ACK,
+    SEND_CANCEL,
+    SEND_FAILURE,
+    SEND_PROVISIONAL,
+    SEND_SUCCESS,
+    START_B,
+    START_CANCEL,
+    START_D,
+    START_G,
+    START_H,
+    START_I,
+    START_J,
+    START_K,
+    START_L,
+    START_LATE,
+    START_M,
+    STOP,
+    SUCCESS,
+    TERMINATED,
+    TIMED_OUT,
+    TIMER_A,
+    TIMER_B,
+    TIMER_CANCEL,
+    TIMER_D,
+    TIMER_E,
+    TIMER_F,
+    TIMER_G,
+    TIMER_H,
+    TIMER_I,
+    TIMER_J,
+    TIMER_K,
+    TIMER_L,
+    TIMER_LATE,
+    TIMER_M,
+    TIMER_UNANSWERED,
+    TRANSPORT_ERROR,
+    TRYING,
+    UNANSWERED,
+)
 
 
 class Flow(NamedTuple):
@@ -30,117 +87,6 @@ class Flow(NamedTuple):
     port: int
     connection: int = 0
 
-
-# --- states, events, actions -----------------------------------------------------------------------------------------
-
-TRYING, CALLING, PROCEEDING, CANCELLING = "trying", "calling", "proceeding", "cancelling"
-GIVEN_UP, LINGERING, ACCEPTED, ACKNOWLEDGED = "given up", "lingering", "accepted", "acknowledged"
-COMPLETED, CONFIRMED, TERMINATED = "completed", "confirmed", "terminated"
-
-TIMER_A, TIMER_B, TIMER_D, TIMER_E, TIMER_F, TIMER_G = "A", "B", "D", "E", "F", "G"
-TIMER_H, TIMER_I, TIMER_J, TIMER_K, TIMER_L, TIMER_M = "H", "I", "J", "K", "L", "M"
-#: Not of RFC 3261: waiting for the final answer after CANCEL (§9.1), for a late 2xx, and for somebody above to answer.
-TIMER_CANCEL, TIMER_LATE, TIMER_UNANSWERED = "cancel", "late", "unanswered"
-
-PROVISIONAL, SUCCESS, FAILURE = "1xx", "2xx", "3xx-6xx"
-REQUEST, ACK, CANCEL, TRANSPORT_ERROR = "request", "ack", "cancel", "transport error"
-SEND_PROVISIONAL, SEND_SUCCESS, SEND_FAILURE = "send 1xx", "send 2xx", "send 3xx-6xx"
-
-RESEND, DOUBLE_A, DOUBLE_E, DOUBLE_G, E_AT_T2 = "resend", "double A", "double E", "double G", "E at T2"
-STOP, PASS_UP, TIMED_OUT, FAILED, SEND_ACK = "stop", "pass up", "timed out", "failed", "send ack"
-SEND_CANCEL, UNANSWERED, START_G = "send cancel", "unanswered", "start G"
-START_B, START_D, START_H, START_I, START_J = "start B", "start D", "start H", "start I", "start J"
-START_K, START_L, START_M, START_CANCEL, START_LATE = "start K", "start L", "start M", "start cancel", "start late"
-
-# A pair that is absent is ignored: retransmissions are normal, not errors.
-
-#: RFC 3261 Figure 5 with ACCEPTED of RFC 6026. CANCELLING, GIVEN_UP and LINGERING are ours: nobody waits for the answer any
-#: more. An INVITE that had no 1xx cannot be cancelled yet (§9.1), but it is not repeated either.
-INVITE_CLIENT: Final[Transitions] = {
-    (CALLING, TIMER_A): (CALLING, (RESEND, DOUBLE_A)),
-    (CALLING, TIMER_B): (LINGERING, (STOP, TIMED_OUT, START_LATE)),
-    (CALLING, PROVISIONAL): (PROCEEDING, (STOP, PASS_UP)),
-    (CALLING, SUCCESS): (ACCEPTED, (STOP, PASS_UP, START_M)),
-    (CALLING, FAILURE): (COMPLETED, (STOP, SEND_ACK, PASS_UP, START_D)),
-    (CALLING, CANCEL): (GIVEN_UP, (STOP, START_B)),
-    (CALLING, TRANSPORT_ERROR): (TERMINATED, (STOP, FAILED)),
-    (PROCEEDING, PROVISIONAL): (PROCEEDING, (PASS_UP,)),
-    (PROCEEDING, SUCCESS): (ACCEPTED, (PASS_UP, START_M)),
-    (PROCEEDING, FAILURE): (COMPLETED, (SEND_ACK, PASS_UP, START_D)),
-    (PROCEEDING, CANCEL): (CANCELLING, (SEND_CANCEL, START_CANCEL)),
-    (PROCEEDING, TRANSPORT_ERROR): (TERMINATED, (STOP, FAILED)),
-    (GIVEN_UP, PROVISIONAL): (CANCELLING, (STOP, SEND_CANCEL, START_CANCEL)),
-    (GIVEN_UP, SUCCESS): (ACCEPTED, (STOP, PASS_UP, START_M)),
-    (GIVEN_UP, FAILURE): (COMPLETED, (STOP, SEND_ACK, START_D)),
-    (GIVEN_UP, TIMER_B): (LINGERING, (START_LATE,)),
-    (GIVEN_UP, TRANSPORT_ERROR): (TERMINATED, (STOP,)),
-    (CANCELLING, SUCCESS): (ACCEPTED, (STOP, PASS_UP, START_M)),
-    (CANCELLING, FAILURE): (COMPLETED, (STOP, SEND_ACK, START_D)),
-    (CANCELLING, TIMER_CANCEL): (LINGERING, (START_LATE,)),
-    (CANCELLING, TRANSPORT_ERROR): (TERMINATED, (STOP,)),
-    (LINGERING, SUCCESS): (ACCEPTED, (STOP, PASS_UP, START_M)),
-    (LINGERING, FAILURE): (COMPLETED, (STOP, SEND_ACK, START_D)),
-    (LINGERING, TIMER_LATE): (TERMINATED, ()),
-    (COMPLETED, FAILURE): (COMPLETED, (SEND_ACK,)),
-    # The quarrel of CANCEL and 2xx: some firmware answers 487 and then 200 all the same.
-    (COMPLETED, SUCCESS): (ACCEPTED, (STOP, PASS_UP, START_M)),
-    (COMPLETED, TIMER_D): (TERMINATED, ()),
-    (ACCEPTED, SUCCESS): (ACCEPTED, (PASS_UP,)),
-    (ACCEPTED, TIMER_M): (TERMINATED, ()),
-}
-
-#: RFC 3261 Figure 6.
-NON_INVITE_CLIENT: Final[Transitions] = {
-    (TRYING, TIMER_E): (TRYING, (RESEND, DOUBLE_E)),
-    (TRYING, TIMER_F): (TERMINATED, (STOP, TIMED_OUT)),
-    (TRYING, PROVISIONAL): (PROCEEDING, (PASS_UP,)),
-    (TRYING, SUCCESS): (COMPLETED, (STOP, PASS_UP, START_K)),
-    (TRYING, FAILURE): (COMPLETED, (STOP, PASS_UP, START_K)),
-    (TRYING, CANCEL): (TERMINATED, (STOP,)),
-    (TRYING, TRANSPORT_ERROR): (TERMINATED, (STOP, FAILED)),
-    (PROCEEDING, TIMER_E): (PROCEEDING, (RESEND, E_AT_T2)),
-    (PROCEEDING, TIMER_F): (TERMINATED, (STOP, TIMED_OUT)),
-    (PROCEEDING, PROVISIONAL): (PROCEEDING, (PASS_UP,)),
-    (PROCEEDING, SUCCESS): (COMPLETED, (STOP, PASS_UP, START_K)),
-    (PROCEEDING, FAILURE): (COMPLETED, (STOP, PASS_UP, START_K)),
-    (PROCEEDING, CANCEL): (TERMINATED, (STOP,)),
-    (PROCEEDING, TRANSPORT_ERROR): (TERMINATED, (STOP, FAILED)),
-    (COMPLETED, TIMER_K): (TERMINATED, ()),
-}
-
-#: RFC 3261 Figure 7 with ACCEPTED of RFC 6026; here the transaction repeats its 2xx itself until the ACK (§13.3.1.4).
-INVITE_SERVER: Final[Transitions] = {
-    (PROCEEDING, REQUEST): (PROCEEDING, (RESEND,)),
-    (PROCEEDING, SEND_PROVISIONAL): (PROCEEDING, (RESEND,)),
-    (PROCEEDING, SEND_SUCCESS): (ACCEPTED, (STOP, RESEND, START_G, START_L)),
-    (PROCEEDING, SEND_FAILURE): (COMPLETED, (STOP, RESEND, START_G, START_H)),
-    (PROCEEDING, TIMER_UNANSWERED): (PROCEEDING, (UNANSWERED,)),
-    (COMPLETED, REQUEST): (COMPLETED, (RESEND,)),
-    (COMPLETED, TIMER_G): (COMPLETED, (RESEND, DOUBLE_G)),
-    (COMPLETED, TIMER_H): (TERMINATED, (STOP,)),
-    (COMPLETED, ACK): (CONFIRMED, (STOP, START_I)),
-    (CONFIRMED, TIMER_I): (TERMINATED, ()),
-    (ACCEPTED, REQUEST): (ACCEPTED, (RESEND,)),
-    (ACCEPTED, TIMER_G): (ACCEPTED, (RESEND, DOUBLE_G)),
-    (ACCEPTED, ACK): (ACKNOWLEDGED, (STOP, START_L)),
-    (ACCEPTED, TIMER_L): (TERMINATED, (STOP,)),
-    (ACKNOWLEDGED, TIMER_L): (TERMINATED, ()),
-}
-
-#: RFC 3261 Figure 8.
-NON_INVITE_SERVER: Final[Transitions] = {
-    (TRYING, SEND_PROVISIONAL): (PROCEEDING, (RESEND,)),
-    (TRYING, SEND_SUCCESS): (COMPLETED, (STOP, RESEND, START_J)),
-    (TRYING, SEND_FAILURE): (COMPLETED, (STOP, RESEND, START_J)),
-    (TRYING, TIMER_UNANSWERED): (TRYING, (UNANSWERED,)),
-    (PROCEEDING, REQUEST): (PROCEEDING, (RESEND,)),
-    (PROCEEDING, SEND_PROVISIONAL): (PROCEEDING, (RESEND,)),
-    (PROCEEDING, SEND_SUCCESS): (COMPLETED, (STOP, RESEND, START_J)),
-    (PROCEEDING, SEND_FAILURE): (COMPLETED, (STOP, RESEND, START_J)),
-    (PROCEEDING, TIMER_UNANSWERED): (PROCEEDING, (UNANSWERED,)),
-    (COMPLETED, REQUEST): (COMPLETED, (RESEND,)),
-    (COMPLETED, TIMER_J): (TERMINATED, ()),
-}
 
 # --- the two kinds of transaction ------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from gb28181.config import SipSettings
 from gb28181.device.model import Address, Route, SipTransport
-from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, Unavailable, Unreachable
+from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, Unreachable
 from gb28181.ports import Answered, SipRequest, SipResponse
 from gb28181.session.model import Dialog
 from gb28181.sip import endpoint as core
@@ -23,9 +22,10 @@ from gb28181.sip.dialog import Dialog as CoreDialog
 from gb28181.sip.framing import Framed
 from gb28181.sip.io.connections import Connections
 from gb28181.sip.io.convert import core_dialog, public_dialog, public_request, public_response
+from gb28181.sip.io.listen import bind
 from gb28181.sip.io.local import LocalAddresses, is_address, split_host
-from gb28181.sip.io.tcp import TcpConnection, bind_tcp
-from gb28181.sip.io.udp import UdpShell, bind_udp
+from gb28181.sip.io.tcp import TcpConnection
+from gb28181.sip.io.udp import UdpShell
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.message import Response
 from gb28181.sip.timers import Timers
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 MANSCDP: Final = "Application/MANSCDP+xml"
 #: RFC 5626 §3.5.1.
 KEEP_ALIVE: Final = b"\r\n\r\n"
-_BIND_TRIES: Final = 20
 _BACKLOG: Final = 4096
 #: Dialogs whose last sequence number is remembered beyond what the caller stored.
 _MAX_NUMBERS: Final = 20_000
@@ -98,7 +97,7 @@ class SipServer:
             Unavailable: The address or port cannot be bound.
         """
         loop = self._loop = asyncio.get_running_loop()
-        udp, tcp = self._bind()
+        udp, tcp = bind(self._settings.host, self._settings.port)
         self._port = udp.getsockname()[1]
         host, self._advertised_port = split_host(self._settings.advertise)
         self._local = LocalAddresses(advertise=host, bound=udp.getsockname()[0])
@@ -422,30 +421,6 @@ class SipServer:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    # --- sockets
-
-    def _bind(self) -> tuple[socket.socket, socket.socket]:
-        """Sockets for UDP and TCP on one port number; with port 0 on one that is free for both."""
-        wanted = self._settings.port
-        error: OSError | None = None
-        for _ in range(1 if wanted else _BIND_TRIES):
-            udp = None
-            try:
-                family, address = _resolve(self._settings.host)
-                udp = bind_udp(family, address, wanted)
-                return udp, bind_tcp(family, address, udp.getsockname()[1])
-            except OSError as failure:
-                error = failure
-                if udp is not None:
-                    udp.close()
-        where = Address(self._settings.host, wanted)
-        raise Unavailable(f"SIP cannot listen on {where}: {error.strerror or error if error else 'unknown'}")
-
-
-def _resolve(host: str) -> tuple[int, str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-    return found[0][0], str(found[0][4][0])
 
 
 def _failure(event: RequestFailed) -> PeerTimeout | Unreachable:
