@@ -12,33 +12,27 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from gb28181.bus import Bus
 from gb28181.catalog.model import CatalogFinished
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
-from gb28181.device.addresses import Addresses, is_same, is_same_place
+from gb28181.device.addresses import Addresses, is_same
 from gb28181.device.directory import Directory, Peer
 from gb28181.device.info import MAX_TEXT, WORKERS, DeviceInfos
 from gb28181.device.model import (
     Device,
     DeviceChanged,
-    DeviceMoved,
     DeviceOffline,
     DeviceOnline,
-    DeviceRegistered,
     Profile,
-    Registration,
     RegistrationRefused,
     Route,
 )
-from gb28181.device.nat import is_behind_nat
 from gb28181.device.presence import Presence
 from gb28181.device.queries import Queries, Target
-from gb28181.device.registrar import Accept, Challenge, Refusals, Refuse, Register, Registrar
-from gb28181.device.vendor import manufacturer_of
+from gb28181.device.registrations import Registrations, count_faults
 from gb28181.errors import Conflict, Invalid, WireError
 from gb28181.ids import DeviceId
 from gb28181.ids import device_id as checked_id
@@ -76,23 +70,18 @@ class DeviceService:
         domain_password: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
-        self._signalling = signalling
         self._store = store
         self._counters: Counter[str] = Counter()
         self._secrets = secrets
         self._bus = bus
         self._clock = clock
-        self._domain_password = domain_password
         self._monotonic = monotonic
-        self._registrar = Registrar(settings, digest)
         self._presence = Presence(
             offline_after_s=settings.offline_after_s,
             misses=settings.keepalive_misses,
             interval_s=settings.keepalive_interval_s,
         )
         self._directory = Directory(store, monotonic=monotonic)
-        self._refusals = Refusals()
         first_sn = int(clock.utc().timestamp())
         self._queries = Queries(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
         self._infos = DeviceInfos(self._directory, query=self.query, bus=bus, counters=self._counters)
@@ -107,6 +96,21 @@ class DeviceService:
             counters=self._counters,
             start=self._start,
             alive=self._alive,
+        )
+        self._registrations = Registrations(
+            settings,
+            self._directory,
+            self._presence,
+            self._addresses,
+            signalling=signalling,
+            secrets=secrets,
+            digest=digest,
+            domain_password=domain_password,
+            bus=bus,
+            clock=clock,
+            monotonic=monotonic,
+            counters=self._counters,
+            want_info=self._infos.want,
         )
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -185,7 +189,7 @@ class DeviceService:
 
     def refusals(self) -> list[RegistrationRefused]:
         """The last refused registrations, one per device and source, newest first."""
-        return self._refusals.newest_first()
+        return self._registrations.refusals()
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
@@ -305,19 +309,7 @@ class DeviceService:
         Raises:
             WireError: From holds no identifier.
         """
-        register = self._registrar.read(request)
-        peer = self._directory.find(register.device_id)
-        decision = self._registrar.decide(
-            register,
-            request,
-            self._password(peer),
-            now=self._monotonic(),
-            utc=self._clock.utc().timestamp(),
-        )
-        if isinstance(decision, Accept):
-            self._accept(register, request, peer, decision)
-        else:
-            self._refuse(register, request, decision)
+        self._registrations.register(request)
 
     def heard(self, inbound: Inbound[Keepalive]) -> None:
         """A keepalive from where `admit` accepts it."""
@@ -351,10 +343,7 @@ class DeviceService:
             self._addresses.seen(peer)
 
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None:
-        peer = self._directory.find(device_id)
-        if peer is not None:
-            # In memory; written with the next state that is.
-            peer.device = peer.device.with_changes(faults=dict(Counter(peer.device.faults) + Counter(faults)))
+        count_faults(self._directory.find(device_id), faults)
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -374,93 +363,6 @@ class DeviceService:
         while True:
             await asyncio.sleep(1.0)
             self.expire()
-
-    # --- registration ----------------------------------------------------------------------------------------------
-
-    def _accept(self, register: Register, request: SipRequest, peer: Peer | None, decision: Accept) -> None:
-        utc = self._clock.utc()
-        self._signalling.respond(request, 200, headers=decision.headers(utc if self._settings.date_header else None))
-        faults = Counter(request.faults)
-        if request.uri_user and request.uri_user != self._settings.server_id:
-            faults["wrong-server-id"] += 1  # quirk Q24
-        if register.expires_s == 0:
-            self._deregistered(peer)
-        else:
-            peer = self._registered(register, request, peer, utc)
-        if faults:
-            self.count_faults(register.device_id, faults)
-
-    def _registered(self, register: Register, request: SipRequest, peer: Peer | None, utc: datetime) -> Peer:
-        identifier, route = register.device_id, request.route
-        was_online = self.is_online(identifier)
-        old = peer.device.registration if peer is not None else None
-        if peer is None:
-            peer = self._directory.add(Device(identifier, created_at=utc))
-            logger.info("new device", extra={"device_id": identifier, "source": str(route.remote)})
-        moved = was_online and old is not None and not is_same_place(old.route, route)
-        appears = not was_online or not peer.is_confirmed
-        self._counters["registrations"] += 1
-        user_agent = request.headers.get("user-agent", "")[:MAX_TEXT]
-        self._directory.register(
-            peer,
-            Registration(
-                route,
-                register.contact,
-                request.call_id,
-                registered_at=utc,
-                expires_at=utc + timedelta(seconds=register.expires_s),
-                behind_nat=is_behind_nat(route, register.contact, request.headers.get("via", "")),
-            ),
-            last_seen_at=utc,
-            user_agent=user_agent,
-            gb_version=request.headers.get("x-gb-ver", "").strip()[:16],
-            manufacturer=peer.device.manufacturer or manufacturer_of(user_agent),
-        )
-        peer.is_confirmed = True
-        self._refusals.clear(identifier, route.remote.host)
-        self._presence.registered(identifier, self._monotonic())
-        self._addresses.keep_open(peer)
-        if moved:
-            logger.info("device moved", extra={"device_id": identifier, "source": str(route.remote)})
-            self._bus.publish(DeviceMoved(identifier))
-        if appears:
-            logger.info("device online", extra={"device_id": identifier, "source": str(route.remote)})
-            self._bus.publish(DeviceOnline(identifier))
-        self._bus.publish(DeviceRegistered(identifier, is_new=moved or not was_online))
-        if moved or not was_online:
-            self._infos.want(identifier)
-        return peer
-
-    def _deregistered(self, peer: Peer | None) -> None:
-        self._counters["deregistrations"] += 1
-        if peer is None or peer.device.registration is None:
-            return
-        identifier = peer.device.device_id
-        self._directory.register(peer, None, last_seen_at=self._clock.utc())
-        if self._presence.gone(identifier):
-            logger.info("device offline", extra={"device_id": identifier, "cause": "deregistered"})
-            self._bus.publish(DeviceOffline(identifier, "deregistered"))
-
-    def _refuse(self, register: Register, request: SipRequest, decision: Challenge | Refuse) -> None:
-        self._signalling.respond(request, decision.status, headers=decision.headers())
-        if decision.reason:
-            self._note_refusal(register, request, decision.reason)
-        elif isinstance(decision, Challenge):
-            self._counters["stale_nonces" if decision.stale else "challenges"] += 1
-
-    def _note_refusal(self, register: Register, request: SipRequest, reason: str) -> None:
-        self._counters["registrations_refused"] += 1
-        if request.uri_user and request.uri_user != self._settings.server_id:
-            reason += f"; the device was set to server ID {request.uri_user[:40]}, ours is {self._settings.server_id}"
-        source = request.route.remote
-        refused = RegistrationRefused(register.device_id, str(source), reason, at=self._clock.utc())
-        self._refusals.add(refused, source.host)
-        self._bus.publish(refused)
-
-    def _password(self, peer: Peer | None) -> str:
-        if peer is None or peer.device.password is None:
-            return self._domain_password
-        return self._secrets.open(peer.device.password)
 
     def _sealed(self, password: str) -> bytes | None:
         return self._secrets.seal(password) if password else None
