@@ -16,6 +16,7 @@ from gb28181.media.rtp import is_sip
 MAX_FRAME: Final = 4 + 0xFFFF
 
 _HEAD: Final = struct.Struct(">HBBHII")  # length, flags, type, sequence, timestamp, SSRC
+_RUN: Final = struct.Struct(">HB7xI")  # length, flags, SSRC
 _DOLLAR: Final = 0x24
 _PREFIX: Final = 2
 _INTERLEAVED_PREFIX: Final = 4
@@ -62,6 +63,10 @@ class Framing:
         position = begin
         first = len(offsets)
         while end - position >= _JUDGED:
+            if not self.is_lost:
+                position = self._run(view, position, end, offsets, lengths)
+                if end - position < _JUDGED:
+                    break
             if self.is_lost:
                 found = self._search(view, position, end)
                 if found is None:
@@ -81,6 +86,19 @@ class Framing:
                     lengths.append(size)
                 position += prefix + size
         return self._tail(view, position, end, offsets, lengths)
+
+    def _run(self, view: memoryview, position: int, end: int, offsets: list[int], lengths: list[int]) -> int:
+        """Takes frames as long as each is a packet of the known SSRC; returns where one is that is not, or not whole."""
+        ssrc, unpack, last = self._ssrc, _RUN.unpack_from, end - _JUDGED
+        while position <= last:
+            size, flags, found = unpack(view, position)
+            following = position + _PREFIX + size
+            if found != ssrc or following > end or flags >> 6 != 2 or size < _SHORTEST:
+                break
+            offsets.append(position + _PREFIX)
+            lengths.append(size)
+            position = following
+        return position
 
     def _frame(self, view: memoryview, position: int, end: int) -> tuple[int, int]:
         """Prefix and length of the frame that begins here; a length of -1 says that none does, 0 that it is empty."""
