@@ -1,7 +1,8 @@
 """The console against a made-up API, for looking at its pages without a platform: `python tests/web/demo_server.py`.
 
 Answers in the shape of the API contract, and sends real FLV over WebSocket: pictures encoded by PyAV, muxed by `media.flv`.
-The channels of the second device each fail at another stage.
+The channels of the second device each fail at another stage. Recordings are real fMP4, always the same clip: everything but
+the holes of `World.holes`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +30,7 @@ CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "co
 TOKEN = "demo-token"
 PASSWORD = "demo-password"
 FRAMES_PER_S = 10
+CLIP_S = 6
 CAMERA = "34020000001320000001"
 RECORDER = "34020000001180000002"
 SILENT = "34020000001320000003"
@@ -68,6 +72,39 @@ def pictures(codec: Literal["h264", "h265"]) -> tuple[tuple[bytes, bool], ...]:
     return tuple(units)
 
 
+@functools.cache
+def clip() -> tuple[bytes, bytes]:
+    """Initialisation section and one fragment of `CLIP_S` seconds."""
+    out = io.BytesIO()
+    options = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": str(CLIP_S * 10_000_000)}
+    with av.open(out, "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_S)
+        stream.width, stream.height, stream.pix_fmt = 352, 288, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(CLIP_S * FRAMES_PER_S)}
+        for number in range(CLIP_S * FRAMES_PER_S):
+            image = np.full((288, 352, 3), 48, np.uint8)
+            at = number * 320 // (CLIP_S * FRAMES_PER_S)
+            image[96:192, at : at + 24] = (240, 220, 90)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = out.getvalue()
+    cut = data.index(b"moof") - 4
+    return data[:cut], data[cut:]
+
+
+def _moved(fragment: bytes, seconds: int) -> bytes:
+    """The fragment at another place of its line; `tfdt` is of version 1, in the timescale of libavformat's video."""
+    at = fragment.index(b"tfdt") + 4
+    assert fragment[at] == 1
+    timescale = _timescale(clip()[0])
+    return fragment[: at + 4] + (seconds * timescale).to_bytes(8, "big") + fragment[at + 12 :]
+
+
+def _timescale(initialisation: bytes) -> int:
+    at = initialisation.index(b"mdhd") + 4
+    return int.from_bytes(initialisation[at + 12 : at + 16], "big")
+
+
 @dataclass
 class World:
     """State of the made-up platform; tests change it."""
@@ -79,6 +116,10 @@ class World:
     jobs: dict[str, int] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
     volumes: list[dict[str, Any]] = field(default_factory=list)
+    holes: list[tuple[datetime, datetime | None, str]] = field(default_factory=list)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=9, hours=3))
+    exports: dict[str, int] = field(default_factory=dict)
+    overview: dict[str, Any] = field(default_factory=dict)
     opened: int = 0
     role: str = "admin"
 
@@ -87,6 +128,16 @@ class World:
             if item["channel_id"] == channel:
                 return item
         raise web.HTTPNotFound
+
+    def recorded(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """What lies between the holes, in the range and before now."""
+        begin, out = max(start, self.began), []
+        stop = min(end, datetime.now(UTC))
+        for hole, until, _ in self.holes:
+            if begin < min(hole, stop):
+                out.append((begin, min(hole, stop)))
+            begin = max(begin, until or stop)
+        return [*out, (begin, stop)] if begin < stop else out
 
     async def tell(self, event: dict[str, Any]) -> None:
         for socket in self.sockets:
@@ -148,9 +199,15 @@ def world() -> World:
         "state": "running",
         "transport": "tcp",
         "source": "192.168.1.64:15060",
+        "format": "ps",
         "bitrate_kbps": 2043.2,
         "packets": 812_344,
         "lost": 0,
+        "gop_s": 2.0,
+        "fps": 25.0,
+        "width": 1920,
+        "height": 1080,
+        "key_frame_age_s": 1.2,
         "note": "",
     }
     failed = {"mode": "always", "state": "failed", "since": None, "message": "no free space on volume 0"}
@@ -187,7 +244,60 @@ def world() -> World:
             "reason": "wrong password (2 of 2 before 403): type the password of this device again",
         }
     ]
-    return World(devices, {CAMERA: working, RECORDER: failing, SILENT: []}, refusals)
+    made = World(devices, {CAMERA: working, RECORDER: failing, SILENT: []}, refusals)
+    now = datetime.now(UTC).replace(microsecond=0)
+    for hours, minutes, cause in (
+        (50, 400, "device_offline"),
+        (20, 15, "no_media"),
+        (3, 42, "volume_failed"),
+        (0.25, 2, "no_media"),
+    ):
+        begin = now - timedelta(hours=hours)
+        made.holes.append((begin, begin + timedelta(minutes=minutes), cause))
+    disk = {"pending_bytes": 0, "suspect": False, "error": "", "oldest_at": _text(made.began), "kept_h": 219.0}
+    made.overview = {
+        "sessions": 3,
+        "disks": [
+            {**disk, "path": "/srv/recordings/disk-1", "total_bytes": 8_001_563_222_016, "free_bytes": 1_912_332_115_968},
+            {**disk, "path": "/srv/recordings/disk-2", "total_bytes": 8_001_563_222_016, "free_bytes": 240_046_896_660},
+            {
+                **disk,
+                "path": "/srv/recordings/disk-3",
+                "total_bytes": 8_001_563_222_016,
+                "free_bytes": 0,
+                "oldest_at": None,
+                "error": "Input/output error while writing: its channels have moved to the other volumes",
+            },
+        ],
+        "kept": [
+            {"retention_hours": 360.0, "channels": 38, "shortest_h": 2.4, "longest_h": 219.0},
+            {"retention_hours": 2160.0, "channels": 2, "shortest_h": 218.5, "longest_h": 219.0},
+        ],
+        "missing": [
+            _missing(working[2], "no_picture", "no free space on volume 0", now - timedelta(minutes=17)),
+            _missing(failing[1], "device_offline", "the device is offline", now - timedelta(hours=26)),
+            _missing(failing[3], "", "", None, state="starting"),
+        ],
+        "missing_total": 3,
+        "gaps": [
+            {"cause": "device_offline", "gaps": 4, "channels": 3, "lasting": 1, "seconds": 88_340.0},
+            {"cause": "no_media", "gaps": 11, "channels": 6, "lasting": 0, "seconds": 1_921.5},
+            {"cause": "volume_failed", "gaps": 2, "channels": 2, "lasting": 1, "seconds": 1_044.0},
+        ],
+    }
+    return made
+
+
+def _missing(
+    channel: dict[str, Any], cause: str, message: str, since: datetime | None, *, state: str = "failed"
+) -> dict[str, Any]:
+    known = {name: channel[name] for name in ("device_id", "channel_id", "name")}
+    return {**known, "online": cause != "device_offline", "state": state, "cause": cause, "message": message,
+            "since": since and _text(since)}  # fmt: skip
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 WORLD = web.AppKey("world", World)
@@ -362,6 +472,100 @@ async def _system(request: web.Request) -> web.Response:
     return web.json_response({**answer, "volumes": of.volumes, "sip": sip})
 
 
+async def _overview(request: web.Request) -> web.Response:
+    system = json.loads((await _system(request)).body or b"{}")  # type: ignore[arg-type]
+    counts = {name: system[name] for name in ("devices", "channels", "recording")}
+    return web.json_response({"time": _text(datetime.now(UTC)), **counts, **request.app[WORLD].overview})
+
+
+def _range(request: web.Request) -> tuple[datetime, datetime]:
+    start, end = (datetime.fromisoformat(request.query[name]) for name in ("start", "end"))
+    return start, end
+
+
+async def _recordings(request: web.Request) -> web.Response:
+    of = request.app[WORLD]
+    start, end = _range(request)
+    recorded = of.recorded(start, end)
+    holes = [(begin, until, cause) for begin, until, cause in of.holes if begin < end and (until or end) > start]
+    length = (min(end, datetime.now(UTC)) - start).total_seconds()
+    share = sum((until - begin).total_seconds() for begin, until in recorded) / length if length > 0 else 0.0
+    return web.json_response(
+        {
+            "segments": [],
+            "recorded": [{"start": _text(begin), "end": _text(until)} for begin, until in recorded],
+            "gaps": [{"start": _text(begin), "end": until and _text(until), "cause": cause} for begin, until, cause in holes],
+            "coverage": share,
+            "next": None,
+        }
+    )
+
+
+async def _calendar(request: web.Request) -> web.Response:
+    of = request.app[WORLD]
+    zone = datetime.fromisoformat(f"2000-01-01T00:00:00{request.query['zone']}").tzinfo
+    day = datetime.fromisoformat(f"{request.query['month']}-01").replace(tzinfo=zone)
+    days = []
+    while f"{day:%Y-%m}" == request.query["month"] and day < datetime.now(UTC):
+        following = day + timedelta(days=1)
+        seconds = sum((until - begin).total_seconds() for begin, until in of.recorded(day, following))
+        length = (min(following, datetime.now(UTC)) - day).total_seconds()
+        days.append(
+            {"date": f"{day:%Y-%m-%d}", "recorded_s": seconds, "coverage": seconds / length, "bytes": int(seconds * 250_000)}
+        )
+        day = following
+    return web.json_response({"month": request.query["month"], "days": days})
+
+
+async def _playback(request: web.Request) -> web.Response:
+    of = request.app[WORLD]
+    body = await request.json()
+    start, end = (datetime.fromisoformat(body[name]) for name in ("start", "end"))
+    if not of.recorded(start, end):
+        return _fail(404, "not_found", "nothing is recorded in this range")
+    of.opened += 1
+    url = f"/media/hls/{start.timestamp():.0f}-{end.timestamp():.0f}/index.m3u8"
+    return web.json_response(
+        {"session_id": f"p{of.opened}", "urls": {"hls": url}, "start": body["start"], "end": body["end"]}, status=201
+    )
+
+
+async def _playlist(request: web.Request) -> web.Response:
+    start, end = (datetime.fromtimestamp(int(text), UTC) for text in request.match_info["range"].split("-"))
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{CLIP_S}", "#EXT-X-PLAYLIST-TYPE:VOD"]
+    for number, (begin, until) in enumerate(request.app[WORLD].recorded(start, end)):
+        if number:
+            lines.append("#EXT-X-DISCONTINUITY")
+        lines.append('#EXT-X-MAP:URI="init.mp4"')
+        for place in range(0, int((until - begin).total_seconds()), CLIP_S):
+            moment = _text(begin + timedelta(seconds=place))
+            lines += [f"#EXT-X-PROGRAM-DATE-TIME:{moment}", f"#EXTINF:{CLIP_S}.0,", f"{place}.m4s"]
+    lines += ["#EXT-X-ENDLIST", ""]
+    return web.Response(text="\n".join(lines), content_type="application/vnd.apple.mpegurl")
+
+
+async def _entry(request: web.Request) -> web.Response:
+    first, fragment = await asyncio.to_thread(clip)
+    name = request.match_info["name"]
+    body = first if name == "init.mp4" else _moved(fragment, int(name.removesuffix(".m4s")))
+    return web.Response(body=body, content_type="video/mp4")
+
+
+async def _export(request: web.Request) -> web.Response:
+    request.app[WORLD].exports["e1"] = 0
+    return web.json_response({"export_id": "e1", "state": "running", "progress": 0.0}, status=202)
+
+
+async def _one_export(request: web.Request) -> web.Response:
+    exports = request.app[WORLD].exports
+    exports["e1"] += 1
+    done = exports["e1"] >= 2
+    url = {"url": "/media/export/e1.mp4"} if done else {}
+    return web.json_response(
+        {"export_id": "e1", "state": "done" if done else "running", "progress": 1.0 if done else 0.5, **url}
+    )
+
+
 async def _refusals(request: web.Request) -> web.Response:
     return web.json_response({"items": request.app[WORLD].refusals})
 
@@ -391,6 +595,14 @@ def application(of: World) -> web.Application:
             web.get(channel, _one_channel),
             web.put(f"{channel}/recording", _record),
             web.post(f"{channel}/live", _live),
+            web.get(f"{api}/overview", _overview),
+            web.get(f"{channel}/recordings", _recordings),
+            web.get(f"{channel}/recordings/calendar", _calendar),
+            web.post(f"{channel}/recordings/export", _export),
+            web.get(f"{api}/exports/{{export}}", _one_export),
+            web.post(f"{channel}/playback", _playback),
+            web.get("/media/hls/{range}/index.m3u8", _playlist),
+            web.get("/media/hls/{range}/{name}", _entry),
             web.delete(f"{api}/sessions/{{session}}", _end),
             web.get("/media/live/{device}/{channel}.flv", _media),
             web.get("/", _index),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -166,7 +168,7 @@ async def test_a_wrong_password_is_said_and_an_expired_token_leads_back_to_the_l
     await expect(seat.page.get_by_role("alert")).to_have_text("用户名或密码不正确")
     await seat.page.get_by_test_id("password").fill(PASSWORD)
     await seat.page.get_by_test_id("login").click()
-    await expect(seat.page.get_by_test_id("access")).to_be_visible()
+    await expect(seat.page.get_by_test_id("missing")).to_be_visible()
     await seat.page.evaluate("sessionStorage.setItem('gb28181.token', 'expired')")
     await seat.page.reload()
     await expect(seat.page.get_by_test_id("login")).to_be_visible()
@@ -175,7 +177,7 @@ async def test_a_wrong_password_is_said_and_an_expired_token_leads_back_to_the_l
 async def test_a_viewer_is_offered_only_what_a_viewer_may_do(seat: Seat):
     seat.world.role = "viewer"
     await seat.login(f"/devices/{CAMERA}")
-    await expect(seat.page.get_by_test_id(f"channel-{_channel(1)}").get_by_role("link")).to_have_text("观看")
+    await expect(seat.page.get_by_test_id(f"channel-{_channel(1)}").get_by_role("link")).to_have_text(["回放", "观看"])
     for offer in ("record", "add-device", "refresh-catalog"):
         await expect(seat.page.get_by_test_id(offer)).to_have_count(0)
 
@@ -194,3 +196,94 @@ async def test_the_language_can_be_changed_and_is_kept(seat: Seat):
     await seat.page.reload()
     await expect(seat.page.get_by_test_id("login")).to_have_text("Log in")
     assert await seat.page.evaluate("document.documentElement.lang") == "en"
+
+
+async def test_start_page_says_what_is_wrong_now(seat: Seat):
+    await seat.login("/")
+    page = seat.page
+    await expect(page.get_by_test_id("tile-recording")).to_contain_text("2")
+    missing = page.get_by_test_id("missing")
+    await expect(missing).to_contain_text("实验小学正门")
+    await expect(missing).to_contain_text("取不到画面")
+    await expect(missing).to_contain_text("设备离线")
+    await expect(page.get_by_test_id("disks")).to_contain_text("Input/output error")
+    await expect(page.get_by_test_id("kept")).to_contain_text("15 天")
+    await expect(page.get_by_test_id("gaps")).to_contain_text("存储故障")
+    seat.world.overview |= {"missing": [], "missing_total": 0, "disks": seat.world.overview["disks"][:2]}
+    await page.reload()
+    await expect(missing).to_contain_text("存储正常")
+
+
+async def test_a_recording_opens_at_the_moment_of_its_address(seat: Seat):
+    at = _ago(minutes=30)
+    await seat.login(_playback(at))
+    await _plays_from(seat, at)
+    today = seat.page.get_by_test_id(f"calendar-{datetime.now():%Y-%m-%d}")
+    await expect(today).not_to_have_attribute("data-coverage", "0")
+    await expect(today).to_have_class(re.compile("is-chosen"))
+
+
+async def test_the_timeline_seeks_and_goes_on_after_a_gap(seat: Seat):
+    await seat.login(_playback(_ago(minutes=30)))
+    await _plays_from(seat, None)
+    begin, end, _ = seat.world.holes[-1]
+    assert end is not None
+    inside = begin + (end - begin) / 2
+    await seat.page.get_by_role("button", name="1 小时", exact=True).click()
+    line = seat.page.get_by_test_id("timeline")
+    box = await line.bounding_box()
+    assert box is not None
+    first, last = [float(await line.get_attribute(name) or 0) / 1000 for name in ("data-from", "data-to")]
+    where = (inside.timestamp() - first) / (last - first) * box["width"]
+    await line.click(position={"x": where, "y": 34})
+    await expect(seat.page.get_by_test_id("notice")).to_contain_text("设备停止发送媒体")
+    await _plays_from(seat, end)
+
+
+async def test_keys_pause_and_step_ten_seconds(seat: Seat):
+    await seat.login(_playback(_ago(minutes=40)))
+    await _plays_from(seat, None)
+    await seat.page.keyboard.press("Space")
+    await expect(seat.page.get_by_test_id("playback-state")).to_have_attribute("data-state", "paused")
+    before = await _wall(seat)
+    await seat.page.keyboard.press("ArrowRight")
+    await seat.page.wait_for_function(f"then => Number({WALL}) > then", arg=before + 9_000)
+    assert abs(await _wall(seat) - before - 10_000) < 1_000
+    await seat.page.get_by_test_id("speed").select_option("4")
+    assert await seat.page.get_by_test_id("video").evaluate("video => video.playbackRate") == 4
+
+
+async def test_a_range_is_exported_and_its_link_comes(seat: Seat):
+    await seat.login(_playback(_ago(minutes=40)))
+    await _plays_from(seat, None)
+    await seat.page.get_by_test_id("export").click()
+    await seat.page.get_by_test_id("export-start").click()
+    await expect(seat.page.get_by_test_id("export-link")).to_have_attribute("href", "/media/export/e1.mp4")
+
+
+async def test_a_device_shows_the_figures_of_its_streams(seat: Seat):
+    await seat.login(f"/devices/{CAMERA}")
+    row = seat.page.get_by_test_id(f"channel-{_channel(1)}")
+    await expect(row).to_contain_text("1920×1080 · 25 fps · PS · TCP")
+    await expect(row).to_contain_text("关键帧间隔 2.0 秒")
+
+
+WALL = "document.querySelector('[data-testid=wallclock]').dataset.at"
+
+
+def _ago(**much: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(**much)
+
+
+def _playback(at: datetime) -> str:
+    return f"/playback/{CAMERA}~{_channel(1)}?at={at.isoformat().replace('+00:00', 'Z')}"
+
+
+async def _wall(seat: Seat) -> float:
+    return float(await seat.page.evaluate(f"Number({WALL})"))
+
+
+async def _plays_from(seat: Seat, at: datetime | None) -> None:
+    await expect(seat.page.get_by_test_id("playback-state")).to_have_attribute("data-state", "playing")
+    if at is not None:
+        assert 0 <= await _wall(seat) / 1000 - at.timestamp() < 10
