@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from gb28181.errors import Denied
 
-Action = Literal["live", "segment", "hls", "playback"]
+Action = Literal["live", "segment", "hls", "playback", "export", "snapshot"]
 
 _EXPIRY: Final = struct.Struct(">Q")
 _MAC_BYTES: Final = 16

@@ -18,6 +18,8 @@ from aiohttp import web
 from gb28181.config import HttpSettings, Settings
 from gb28181.edge.background import Background
 from gb28181.edge.door import Door
+from gb28181.edge.export import ExportRoutes
+from gb28181.edge.export_jobs import Jobs
 from gb28181.edge.figures import Figures
 from gb28181.edge.hls import HlsRoutes
 from gb28181.edge.hub import Hub
@@ -30,6 +32,7 @@ from gb28181.edge.replies import guard, harden
 from gb28181.edge.report import Report
 from gb28181.edge.segments import SegmentRoutes
 from gb28181.edge.site import Site
+from gb28181.edge.snapshot import SnapshotRoutes
 from gb28181.errors import Invalid, Unavailable
 from gb28181.ops.system import raise_file_limit
 
@@ -109,6 +112,9 @@ class Edge:
         LiveRoutes(self.hub, link_key).add_to(self.app)
         SegmentRoutes(volumes, link_key).add_to(self.app)
         HlsRoutes(recordings, link_key).add_to(self.app)
+        self.jobs = Jobs(volumes)
+        ExportRoutes(recordings, volumes, self.jobs, link_key).add_to(self.app)
+        SnapshotRoutes(self.hub, recordings, link_key).add_to(self.app)
         self.playback.add_to(self.app)
         # The console takes every path that is left, so it comes last.
         Site(console).add_to(self.app)
@@ -123,6 +129,7 @@ class Edge:
         """
         await self._stack.enter_async_context(self.proxy)
         await self._stack.enter_async_context(self.hub)
+        await self._stack.enter_async_context(self.jobs)
         tasks = await self._stack.enter_async_context(Background())
         for client in self.ingests:
             tasks.spawn(client.run, client.name, forever=True)

@@ -114,6 +114,10 @@ class LiveChannel:
         for feed in self.feeds.values():
             feed.leave(viewer)
 
+    def recent(self) -> tuple[VideoCodec, list[bytes]]:
+        """The pictures since the last key frame, Annex B; none where the group was too long to be kept."""
+        return self._codec or "h264", [item.data for item in self._gop if isinstance(item, Picture)]
+
     # --- finding the stream ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:

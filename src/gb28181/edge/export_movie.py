@@ -6,8 +6,11 @@ chapter says what time it is from there on. A change of parameter sets goes on i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
 from gb28181.clock import rfc3339
-from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, sound_units
+from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, sound_units
 from gb28181.edge.mp4 import Mp4Writer
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPictures, pictures_of
@@ -45,6 +48,9 @@ class Movie:
         self._track = SoundTrack()
         self._sound_format: SoundFormat | None = None
         self._waiting: SoundFrame | None = None  # its length is known when the next one comes
+        # The encoder works beside the demuxer: the sound of a group is written with the pictures of the next one.
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="sound")
+        self._encoded: Future[list[SoundFrame]] | None = None
         self.pictures = 0
         self.left_out = 0
 
@@ -64,14 +70,15 @@ class Movie:
         if video is None:
             self.left_out += 1
             return b""
-        frames: list[SoundFrame] = []
-        if group.discontinuity_before or not self.pictures:
-            frames += self._begin_run(group)
+        is_new = group.discontinuity_before or not self.pictures
+        if is_new:
+            self._begin_run(group)
         # Groups that were left out make a pause, not a jump of what follows.
         place = self._run_begin + group.media_90k - self._run_origin
         samples = self._samples(found, group, place)
-        for unit in sound_units(found.sound, place - found.origin_90k, near_90k=place):
-            frames += self._track.feed(unit)
+        units = sound_units(found.sound, place - found.origin_90k, near_90k=place)
+        frames = self._encoded.result() if self._encoded is not None else []
+        self._encoded = self._encoder.submit(self._encode, units, flush=is_new)
         return self._writer.write(video, samples, self._sound(frames)) if samples else b""
 
     def finish(self) -> bytes:
@@ -82,20 +89,26 @@ class Movie:
         """
         if self._format is None or not self.pictures:
             raise CannotExport("nothing in this range can be shown: the recording holds no whole key frame of H.264 or H.265")
-        tail = self._sound(self._track.flush(), last=True)
+        frames = self._encoded.result() if self._encoded is not None else []
+        tail = self._sound(frames + self._track.flush(), last=True)
+        self._encoder.shutdown()
         data = self._writer.write(self._format, (), tail) if tail else b""
         created = max(self._start_us, self._first_us)
         chapters = [(at, max(utc, created)) for at, utc in self._chapters]
         return data + self._writer.finish(skip_90k=self._skip, chapters=chapters, created_us=created)
 
-    def _begin_run(self, group: Group) -> list[SoundFrame]:
-        frames = self._track.flush()
+    def _encode(self, units: Sequence[SoundUnit], *, flush: bool) -> list[SoundFrame]:
+        frames = self._track.flush() if flush else []
+        for unit in units:
+            frames += self._track.feed(unit)
+        return frames
+
+    def _begin_run(self, group: Group) -> None:
         self._run_begin, self._run_origin = self._place, group.media_90k
         if not self.pictures:
             self._first_us = group.utc_us
             self._skip = min(max(0, self._start_us - group.utc_us) * 9 // 100, group.duration_90k - 1)
         self._chapters.append((self._place, group.utc_us))
-        return frames
 
     def _video_format(self, found: RecordedPictures, group: Group) -> VideoFormat | None:
         """The format of a group; that of the groups before it where it brings no parameter sets; None for nothing to show."""

@@ -20,6 +20,7 @@ VIDEO_TRACK: Final = 1
 SOUND_TRACK: Final = 2
 
 _U32: Final = struct.Struct(">I")
+_START: Final = nal.START_CODE[1:]
 _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 #: sample_flags (§8.8.3.1): depends on no other, and on others without being a point to begin at.
 _KEY_FLAGS: Final = 0x0200_0000
@@ -91,9 +92,12 @@ def sample_of(codec: VideoCodec, data: bytes, *, keep_sets: bool) -> bytes:
     """
     left_out = _DELIMITERS[codec] if keep_sets else _DELIMITERS[codec] | _SETS[codec]
     out: list[bytes] = []
-    for unit in nal.split(data):
-        if nal.nal_type(codec, unit) not in left_out:
-            out.append(_U32.pack(len(unit)))
+    # As `nal.split`, without a call for each of the slices: an export passes hundreds of thousands of them a second.
+    shift, mask = (0, 0x1F) if codec == "h264" else (1, 0x3F)
+    for piece in data.split(_START)[1:]:
+        unit = piece.rstrip(b"\x00")
+        if unit and unit[0] >> shift & mask not in left_out:
+            out.append(len(unit).to_bytes(4, "big"))
             out.append(unit)
     return b"".join(out)
 
