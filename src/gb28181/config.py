@@ -30,7 +30,8 @@ def _listed(value: object) -> object:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Infinity is no JSON: it would be lost on the way to the child processes.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SipSettings(_Section):

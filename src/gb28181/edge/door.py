@@ -21,10 +21,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from gb28181.config import HttpSettings
+from gb28181.edge.replies import Protocol
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 1024
+_STOP_S: Final = 3.0
 #: A peer that takes nothing for so long is gone or means harm; a browser that asks where to save a file is neither.
 _STALLED_MS: Final = 300_000
 #: One customer of an IPv6 network has at least this much.
@@ -47,16 +49,8 @@ class Door:
         self._waiting: OrderedDict[Visitor, None] = OrderedDict()
         self._by_source: dict[str, OrderedDict[Visitor, None]] = {}
         self._server: asyncio.Server | None = None
-        self._runner = web.AppRunner(
-            app,
-            # Not for logging: this is how aiohttp says that an answer has been sent to its end.
-            access_log=logger,
-            access_log_class=_Departures,
-            # A handler is cancelled when its client goes: a viewer that leaves is gone at once.
-            handler_cancellation=True,
-            keepalive_timeout=settings.keep_alive_s,
-            shutdown_timeout=3.0,
-        )
+        # A handler is cancelled when its client goes: a viewer that leaves is gone at once.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_STOP_S)
         self.counters: dict[str, int] = {"displaced": 0, "full": 0, "late": 0}
         app.middlewares.insert(0, _arrivals)
 
@@ -67,11 +61,23 @@ class Door:
             OSError: The address cannot be bound.
         """
         await self._runner.setup()
-        handle = self._runner.server
-        assert handle is not None
+        server = self._runner.server
+        assert server is not None
         loop = asyncio.get_running_loop()
+
+        def accept() -> Visitor:
+            # The access log is not for logging: it is how aiohttp says that an answer has been sent to its end.
+            inner = Protocol(
+                server,
+                loop=loop,
+                access_log=logger,
+                access_log_class=_Departures,
+                keepalive_timeout=self._settings.keep_alive_s,
+            )
+            return Visitor(self, inner)
+
         self._server = await loop.create_server(
-            lambda: Visitor(self, handle()),
+            accept,
             self._settings.host,
             self._settings.port,
             ssl=tls,

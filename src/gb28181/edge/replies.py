@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
     """Headers of every answer (on_response_prepare)."""
+    add_headers(request, response)
+
+
+def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
@@ -56,3 +61,28 @@ async def harden(request: web.Request, response: web.StreamResponse) -> None:
     if request.secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers["Server"] = "gb28181"
+
+
+class Protocol(RequestHandler):
+    """aiohttp's side of a connection, with its own errors in our shape: bytes that are no request, and what escaped `guard`.
+
+    Whoever sends nonsense gets an answer and no line in the log: strangers must not be able to fill it.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= 500 and not isinstance(exc, ConnectionError):
+            logger.error("request failed", extra={"method": request.method, "path": request.path}, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer that has begun cannot become an error")
+        reason = (message or "").partition("\n")[0].rstrip(": ")
+        if status >= 500:
+            response = problem(status, "internal", "the server failed on this request; its log says where")
+        else:
+            response = problem(status, _CODES.get(status, "http_error"), f"not a request that HTTP knows: {reason}")
+        add_headers(request, response)
+        response.force_close()
+        return response
