@@ -284,6 +284,7 @@ async def _wall(seat: Seat) -> float:
 
 
 async def _plays_from(seat: Seat, at: datetime | None) -> None:
-    await expect(seat.page.get_by_test_id("playback-state")).to_have_attribute("data-state", "playing")
     if at is not None:
-        assert 0 <= await _wall(seat) / 1000 - at.timestamp() < 10
+        between = [at.timestamp() * 1000, at.timestamp() * 1000 + 10_000]
+        await seat.page.wait_for_function(f"([a, b]) => a <= Number({WALL}) && Number({WALL}) < b", arg=between)
+    await expect(seat.page.get_by_test_id("playback-state")).to_have_attribute("data-state", "playing")

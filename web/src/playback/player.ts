@@ -176,7 +176,6 @@ export class PlaybackPlayer {
       this.#set('buffering', null)
       if (this.#wantsToPlay) this.#play()
     })
-    hls.on(Events.MANIFEST_PARSED, () => hls.startLoad(0))
     hls.on(Events.ERROR, (_, error) => {
       if (hls === this.#hls && error.fatal) this.#failed(error)
     })
