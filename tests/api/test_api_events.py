@@ -95,10 +95,41 @@ async def test_readers_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(events_module, "_LISTENERS", 1)
     first = await opened(world)
     second = await world.client.ws_connect(EVENTS)
+    await second.send_json({"token": world.tokens["viewer"]})
     assert (await second.receive()).data == 1013
     await first.close()
     await until(lambda: not world.bus._listeners)
     await (await opened(world)).close()
+
+
+async def test_one_user_leaves_places_for_others(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_LISTENERS_OF_ONE", 1)
+    first = await opened(world, "viewer")
+    second = await world.client.ws_connect(EVENTS)
+    await second.send_json({"token": world.tokens["viewer"]})
+    assert (await second.receive()).data == 1013
+    await (await opened(world, "operator")).close()
+    await first.close()
+
+
+async def test_strangers_cannot_take_the_places_of_users(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_STRANGERS", 1)
+    known = await opened(world)
+    silent = await world.client.ws_connect(EVENTS)
+    refused = await world.client.ws_connect(EVENTS)
+    assert (await refused.receive()).data == 1013
+    world.bus.publish(DeviceOnline(D1))
+    assert (await known.receive_json())["type"] == "device_online"
+    await silent.close()
+    await known.close()
+
+
+async def test_a_reader_that_talks_on_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_MOST_SAID", 3)
+    socket = await opened(world)
+    for _ in range(4):
+        await socket.send_str("more")
+    assert (await socket.receive()).data == 1013
 
 
 async def test_reader_that_leaves_is_forgotten(world: World):

@@ -10,6 +10,9 @@ import asyncio
 import dataclasses
 import json
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +31,7 @@ from gb28181.device.model import (
     DeviceRegistered,
     RegistrationRefused,
 )
-from gb28181.errors import Denied, Gb28181Error
+from gb28181.errors import Denied, Gb28181Error, Unavailable
 from gb28181.recording.model import RecordingChanged, SegmentStored
 from gb28181.session.model import StreamDown, StreamFailed, StreamUp
 
@@ -55,6 +58,12 @@ _FIRST_MESSAGE_S: Final = 10.0
 _SEND_S: Final = 20.0
 _CHECK_S: Final = 60.0
 _LISTENERS: Final = 500
+#: Of one user: one careless program must not take the places of all others.
+_LISTENERS_OF_ONE: Final = 50
+#: Who has not said who it is yet: strangers have places of their own.
+_STRANGERS: Final = 200
+#: A reader has nothing to say after its token; one that talks on is cut off.
+_MOST_SAID: Final = 1000
 _QUEUE: Final = 1000
 _LONGEST_LIST: Final = 500
 _UNAUTHENTICATED: Final = 4401
@@ -66,16 +75,16 @@ class EventStream:
     """Serves the WebSocket and counts its readers."""
 
     def __init__(self) -> None:
-        self.readers = 0
+        self.readers: Counter[str] = Counter()
+        self._strangers = 0
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=8192)
         await socket.prepare(request)
-        if self.readers >= _LISTENERS:
-            await socket.close(code=_TRY_LATER, message=b"too many readers of events")
+        if self._strangers >= _STRANGERS:
+            await socket.close(code=_TRY_LATER, message=b"too many connections wait for their token")
             return socket
-        self.readers += 1
         self._sockets.add(socket)
         try:
             await self._serve(request.app[SERVICES], request, socket)
@@ -86,7 +95,6 @@ class EventStream:
         except (TimeoutError, ConnectionError):
             await socket.close(code=_TRY_LATER, message=b"too slow")
         finally:
-            self.readers -= 1
             self._sockets.discard(socket)
         return socket
 
@@ -95,17 +103,42 @@ class EventStream:
             await socket.close(code=1001, message=b"server is stopping")
 
     async def _serve(self, services: Services, request: web.Request, socket: web.WebSocketResponse) -> None:
-        token = bearer(request) or await _first_message(socket)
-        caller = await services.accounts.authenticate(token)
-        demand(caller, "view")
-        with services.bus.listen(size=_QUEUE) as queue:
+        self._strangers += 1
+        try:
+            token = bearer(request) or await _first_message(socket)
+            caller = await services.accounts.authenticate(token)
+            demand(caller, "view")
+        finally:
+            self._strangers -= 1
+        with self._place(caller.username), services.bus.listen(size=_QUEUE) as queue:
             # The reader is told when it misses nothing any more: what it asks for after this, it hears changes of.
             await _send(socket, {"type": "ready", "at": rfc3339(services.clock.utc())})
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(_write(services, token, queue, socket))
-                async for _message in socket:  # whatever a reader says is ignored; the end of the connection ends this
-                    pass
+                await _until_it_leaves(socket)
                 writer.cancel()
+
+    @contextmanager
+    def _place(self, username: str) -> Iterator[None]:
+        """Raises: Unavailable: This user, or all together, have as many readers as there may be."""
+        if self.readers.total() >= _LISTENERS or self.readers[username] >= _LISTENERS_OF_ONE:
+            raise Unavailable("too many readers of events: close some")
+        self.readers[username] += 1
+        try:
+            yield
+        finally:
+            self.readers[username] -= 1
+            if not self.readers[username]:
+                del self.readers[username]
+
+
+async def _until_it_leaves(socket: web.WebSocketResponse) -> None:
+    """Whatever a reader says is ignored; the end of the connection ends this."""
+    said = 0
+    async for _message in socket:
+        said += 1
+        if said > _MOST_SAID:
+            await socket.close(code=_TRY_LATER, message=b"a reader of events has nothing to say")
 
 
 async def _first_message(socket: web.WebSocketResponse) -> str:

@@ -1,0 +1,63 @@
+"""Old gaps and audit rows go; young ones, open gaps and recordings stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from gb28181.accounts.model import User
+from gb28181.catalog.model import ChannelKey
+from gb28181.clock import Clock, to_us
+from gb28181.database import Database
+from gb28181.database.upkeep import Upkeep
+from gb28181.ids import DeviceId
+from gb28181.recording.model import Gap
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+KEY = ChannelKey(DeviceId("34020000001320000001"), DeviceId("34020000001310000001"))
+DAY_US = 86_400_000_000
+
+
+class StillClock(Clock):
+    def utc(self) -> datetime:
+        return NOW
+
+
+async def test_rows_older_than_the_limit_go_and_no_others(database: Database):
+    now = to_us(NOW)
+    for age in (500, 401, 399, 1):
+        start = now - age * DAY_US
+        await database.open_gap(Gap(KEY, start, start + DAY_US // 2, f"{age} days"))
+        await database.add_audit(NOW - timedelta(days=age), "admin", "login", f"{age} days", {})
+    await database.open_gap(Gap(KEY, now - 450 * DAY_US, 0, "still lasts"))
+    upkeep = Upkeep(database, keep_days=400, clock=StillClock())
+    await upkeep.run_once()
+    assert {gap.cause for gap in await database.gaps_between(KEY, 0, now, limit=100)} == {"399 days", "1 days", "still lasts"}
+    assert [entry.target for entry in await database.audit_page(limit=10)] == ["1 days", "399 days"]
+    assert upkeep.counters == {"gaps": 2, "audit": 2, "failed": 0}
+    await upkeep.run_once()
+    assert upkeep.counters == {"gaps": 2, "audit": 2, "failed": 0}
+
+
+async def test_a_batch_is_bounded_and_takes_the_oldest_first(database: Database):
+    for day in range(5):
+        await database.add_audit(NOW - timedelta(days=day), "admin", "login", str(day), {})
+    assert await database.purge_audit(to_us(NOW) + 1, limit=2) == 2
+    assert [entry.target for entry in await database.audit_page(limit=10)] == ["2", "1", "0"]
+
+
+async def test_audit_pages_by_user_and_action(database: Database):
+    for number, (user, action) in enumerate([("a", "login"), ("b", "login"), ("a", "live.open"), ("a", "login")]):
+        await database.add_audit(NOW, user, action, str(number), {"n": number})
+    assert [entry.target for entry in await database.audit_page(limit=10, user="a", action="login")] == ["3", "0"]
+    first = await database.audit_page(limit=2)
+    rest = await database.audit_page(limit=2, before=first[-1].number)
+    assert [entry.detail for entry in first + rest] == [{"n": number} for number in (3, 2, 1, 0)]
+
+
+async def test_users_are_listed_by_name_and_deleted(database: Database):
+    for name in ("b", "a"):
+        await database.save_user(User(name, "h", "viewer"))
+    assert [user.username for user in await database.load_users()] == ["a", "b"]
+    await database.delete_user("a")
+    await database.delete_user("a")
+    assert [user.username for user in await database.load_users()] == ["b"]
