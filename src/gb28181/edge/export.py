@@ -17,7 +17,7 @@ from typing import Final
 from aiohttp import web
 
 from gb28181 import tokens
-from gb28181.clock import from_us
+from gb28181.clock import from_us, rfc3339
 from gb28181.edge import export_original, mp4
 from gb28181.edge.export_jobs import Job, Jobs, Worker
 from gb28181.edge.export_original import Original
@@ -152,10 +152,14 @@ class ExportRoutes:
     async def _movie(self, request: web.Request, task: Task) -> web.StreamResponse:
         if request.method == "HEAD":
             return web.Response(headers=_headers(_file_name(task, "mp4"), mp4.CONTENT_TYPE))
+        groups = self._recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us)
+        if await asyncio.to_thread(next, groups, None) is None:
+            raise NotFound(_nothing(task))
         async with self._jobs.turn(), Worker(task) as worker:
             first = await worker.read()
             if not first:
-                raise worker.failure() or NotFound(_nothing(task))
+                await worker.finished()
+                raise worker.failure() or Unavailable("the export's process ended before it began: the server's log says more")
             response = web.StreamResponse(
                 headers=_headers(_file_name(task, "mp4"), mp4.CONTENT_TYPE) | {"Accept-Ranges": "none"}
             )
@@ -208,7 +212,7 @@ def _range(request: web.Request, size: int) -> tuple[int, int] | None:
 
 
 def _nothing(task: Task) -> str:
-    return f"nothing is recorded of this channel from {from_us(task.start_us)} to {from_us(task.end_us)}"
+    return f"nothing is recorded of this channel from {rfc3339(task.start_us)} to {rfc3339(task.end_us)}"
 
 
 def _file_name(task: Task, suffix: str) -> str:

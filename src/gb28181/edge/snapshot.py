@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import islice
 from typing import Final
 
 import av
@@ -102,17 +102,14 @@ class SnapshotRoutes:
 
     def _at(self, device: str, channel: str, at_us: int) -> tuple[VideoCodec, list[bytes], int]:
         """The pictures that a recorded moment needs, and when the last of them was taken."""
-        for group in islice(self._recordings.groups(device, channel, at_us, at_us + 1), 1):
-            if group.end_us + _STANDS_US < at_us:
-                break
+        groups = self._recordings.groups(device, channel, max(0, at_us - _STANDS_US), at_us + 1)
+        for group in deque(groups, maxlen=1):
             found = pictures_of(group)
             wanted = [picture for picture in found.pictures if group.utc_us + picture.at_90k * 100 // 9 <= at_us]
             wanted = (wanted or list(found.pictures[:1]))[:_MOST_PICTURES]
-            if not wanted:
-                break
-            sets = found.sets.annex_b()
-            data = [sets + wanted[0].data, *(picture.data for picture in wanted[1:])]
-            return found.codec, data, group.utc_us + wanted[-1].at_90k * 100 // 9
+            if wanted:
+                data = [found.sets.annex_b() + wanted[0].data, *(picture.data for picture in wanted[1:])]
+                return found.codec, data, group.utc_us + wanted[-1].at_90k * 100 // 9
         raise NotFound(f"nothing that can be shown is recorded at {rfc3339(at_us)}")
 
     async def _answer(self, codec: VideoCodec, pictures: Sequence[bytes], taken_us: int | None = None) -> web.Response:
