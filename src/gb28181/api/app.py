@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequests
 from gb28181.api import docs_page, openapi
-from gb28181.api.endpoints import access, audit, channels, devices, live, overview, recordings, users
+from gb28181.api.endpoints import access, audit, channels, devices, export, live, overview, recordings, users
 from gb28181.api.events import EventStream
 from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES,
-    *recordings.ROUTES, *overview.ROUTES,
+    *recordings.ROUTES, *overview.ROUTES, *export.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.

@@ -28,5 +28,19 @@ def segment(services: Services, found: Segment) -> str | None:
     return f"/media/segment/{quote(resource)}.ps?token={token}"
 
 
+def export(services: Services, key: ChannelKey, start_ms: int, end_ms: int, suffix: str) -> str:
+    """Path of an export: `/media/export/<device>/<channel>/<start>-<end>.mp4?token=…`."""
+    resource = f"{key}/{start_ms}-{end_ms}.{suffix}"
+    token = tokens.sign(services.link_key, "export", resource, _expiry(services))
+    return f"/media/export/{quote(resource)}?token={token}"
+
+
+def snapshot(services: Services, key: ChannelKey, at_ms: int | None) -> str:
+    """Path of a picture: `/media/snapshot/<device>/<channel>.jpg?token=…`, of a moment `…/<channel>/<ms>.jpg?token=…`."""
+    resource = str(key) if at_ms is None else f"{key}/{at_ms}"
+    token = tokens.sign(services.link_key, "snapshot", resource, _expiry(services))
+    return f"/media/snapshot/{quote(resource)}.jpg?token={token}"
+
+
 def _expiry(services: Services) -> int:
     return int(services.clock.utc().timestamp()) + services.link_ttl_s

@@ -27,6 +27,7 @@ _ERRORS: Final = {
     404: "No such thing",
     409: "It contradicts what is there",
     429: "Too many attempts or requests; see Retry-After",
+    501: "This server cannot do it; the message says what it can do instead",
     502: "The device refused",
     503: "The device is offline, or a part of the server cannot serve now",
     504: "The device did not do what was waited for; `stage` says how far it came",
@@ -117,7 +118,7 @@ def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    responses: dict[str, Any] = {str(route.status): {"description": "Done"}}
+    responses: dict[str, Any] = {str(route.status): {"description": "Elsewhere" if route.status == 307 else "Done"}}
     if route.response is not None:
         schema = {"$ref": _TEMPLATE.format(model=route.response.__name__)}
         responses[str(route.status)]["content"] = {"application/json": {"schema": schema}}

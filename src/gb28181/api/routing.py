@@ -100,7 +100,7 @@ class Route:
 
     Args:
         right: What the caller needs; None for everybody, without login.
-        status: Of a good answer; 204 has no body.
+        status: Of a good answer; 204 has no body, 307 is raised as a redirect.
         errors: Statuses of its own, beside those that every endpoint has.
     """
 
@@ -137,7 +137,8 @@ def route(
     """Makes an endpoint of a handler; `path` is below `/api/v1`."""
 
     def decorate(handler: Callable[[Call[Any, Any]], Awaitable[Any]]) -> Route:
-        return Route(method, path, handler, right, query, request, response, status if response else 204, errors)
+        has_body_or_place = response is not None or status != 200
+        return Route(method, path, handler, right, query, request, response, status if has_body_or_place else 204, errors)
 
     return decorate
 
