@@ -70,6 +70,10 @@ class Unavailable(Gb28181Error):
     """A part of the server cannot serve now: overloaded, starting, disk full (API 503)."""
 
 
+class Unsupported(Gb28181Error):
+    """This server cannot do what was asked, and says what can be done instead (API 501)."""
+
+
 class NoPicture(Gb28181Error):
     """A stream could not be opened; says how far it came.
 

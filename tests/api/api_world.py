@@ -19,11 +19,12 @@ from gb28181.clock import Clock
 from gb28181.device.model import Address, Device, Profile, Registration, RegistrationRefused, Route
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound
 from gb28181.ids import DeviceId
-from gb28181.messages import StreamState, VolumeState
+from gb28181.messages import PlaybackControl, StreamState, VolumeState
 from gb28181.recording.archive import Day, Kept, Missing, Overview
-from gb28181.recording.model import Gap, GapTotal, Segment
+from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session, Stage, StageTime
+from gb28181.session.playback import PlaybackService
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
@@ -237,6 +238,15 @@ class FakeRecordings:
         return RecordingPage(page, gaps, 0.5, following, [(0, 1500 * US), (1600 * US, 1700 * US)])
 
 
+class FakeSpans:
+    """Recorded from an hour before to the very `NOW`."""
+
+    async def spans_between(self, key: ChannelKey, start: int, end: int, *, bridge: int) -> list[Span]:
+        now = int(NOW.timestamp()) * US
+        found = Span(now - 3600 * US, now, "rotated")
+        return [found] if key == K1 and found.start < end and found.end > start else []
+
+
 class FakeArchive:
     def __init__(self, catalog: FakeCatalog, recordings: FakeRecordings) -> None:
         self._catalog = catalog
@@ -285,6 +295,11 @@ class World:
         self.catalog = FakeCatalog(self.devices)
         self.recordings = FakeRecordings(self.catalog)
         self.archive = FakeArchive(self.catalog, self.recordings)
+        self.spans = FakeSpans()
+        self.told: list[PlaybackControl] = []
+        self.playbacks = PlaybackService(
+            store=self.spans, written=lambda key: None, tell=self.told.append, clock=self.clock, ttl_s=600
+        )
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = AccountService(
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
@@ -295,6 +310,7 @@ class World:
             devices=self.devices,
             catalog=self.catalog,
             sessions=self.sessions,
+            playbacks=self.playbacks,
             recordings=self.recordings,
             archive=self.archive,
             accounts=self.accounts,

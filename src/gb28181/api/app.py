@@ -27,6 +27,7 @@ from gb28181.errors import (
     StorageError,
     Unavailable,
     Unreachable,
+    Unsupported,
     WireError,
 )
 
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES,
-    *recordings.ROUTES, *overview.ROUTES, *export.ROUTES,
+    *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.
@@ -45,6 +46,7 @@ ERRORS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
     (Conflict, 409, "conflict"),
     (TooManyAttempts, 429, "too_many_attempts"),
     (TooManyRequests, 429, "too_many_requests"),
+    (Unsupported, 501, "not_supported"),
     (Unreachable, 503, "device_offline"),
     (Unavailable, 503, "unavailable"),
     (StorageError, 503, "storage"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from gb28181 import tokens
 from gb28181.api.services import Services
 from gb28181.catalog.model import ChannelKey
 from gb28181.recording.model import Segment
+from gb28181.session.playback import Playback
 
 
 def live(services: Services, key: ChannelKey, suffix: str) -> str:
@@ -40,6 +41,26 @@ def snapshot(services: Services, key: ChannelKey, at_ms: int | None) -> str:
     resource = str(key) if at_ms is None else f"{key}/{at_ms}"
     token = tokens.sign(services.link_key, "snapshot", resource, _expiry(services))
     return f"/media/snapshot/{quote(resource)}.jpg?token={token}"
+
+
+def hls(services: Services, session: Playback) -> str:
+    """Path of a playlist; the token is a part of it, so that what the playlist names inherits it."""
+    resource = f"{session.key}/{_range(session)}"
+    token = tokens.sign(services.link_key, "hls", resource, int(session.expires_at.timestamp()))
+    return f"/media/hls/{quote(resource)}/{token}/index.m3u8"
+
+
+def playback(services: Services, session: Playback) -> str:
+    """Path of a recording as a stream; says what may be watched, so that the edge need not ask."""
+    resource = f"{session.session_id}/{session.key}/{_range(session)}"
+    token = tokens.sign(services.link_key, "playback", resource, int(session.expires_at.timestamp()))
+    asked = {"device": session.key.device_id, "channel": session.key.channel_id, "range": _range(session), "token": token}
+    return f"/media/playback/{session.session_id}.flv?{urlencode(asked)}"
+
+
+def _range(session: Playback) -> str:
+    """In milliseconds since 1970; a part of one counts as a whole."""
+    return f"{session.start // 1000}-{-(-session.end // 1000)}"
 
 
 def _expiry(services: Services) -> int:

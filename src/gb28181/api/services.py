@@ -15,6 +15,7 @@ from gb28181.messages import StreamState, VolumeState
 from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session
+from gb28181.session.playback import Playback
 
 
 class Devices(Protocol):
@@ -67,6 +68,27 @@ class Sessions(Protocol):
     async def close(self, session_id: str) -> None: ...
 
     def stream_state(self, key: ChannelKey) -> StreamState | None: ...
+
+
+class Playbacks(Protocol):
+    """`session.playback.PlaybackService`."""
+
+    async def open(self, key: ChannelKey, start: int, end: int, *, user: str) -> Playback: ...
+
+    def sessions(self) -> Sequence[Playback]: ...
+
+    def find(self, session_id: str) -> Playback | None: ...
+
+    def control(
+        self,
+        session_id: str,
+        action: Literal["pause", "resume", "seek", "speed"],
+        *,
+        position: int | None = None,
+        speed: float | None = None,
+    ) -> Playback: ...
+
+    def close(self, session_id: str) -> None: ...
 
 
 class Recordings(Protocol):
@@ -155,6 +177,7 @@ class Services:
     devices: Devices
     catalog: Catalog
     sessions: Sessions
+    playbacks: Playbacks
     recordings: Recordings
     archive: Archive
     accounts: AccountService

@@ -43,6 +43,7 @@ from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
 from gb28181.router import Router
 from gb28181.session import handlers as session_handlers
+from gb28181.session.playback import PlaybackService
 from gb28181.session.service import SessionService
 from gb28181.sip.digest import DigestServer
 from gb28181.sip.io.server import SipServer
@@ -138,6 +139,13 @@ class Control:
             finders=[session_handlers.by_dialog(self.sessions), self.catalog.owners],
         )
         self.edge = EdgeListener(folder.edge_socket, viewers=self.sessions.viewers, want=self.sessions.want)
+        self.playbacks = PlaybackService(
+            store=self.database,
+            written=self.recordings.being_written,
+            tell=self.edge.tell,
+            clock=self._clock,
+            ttl_s=settings.http.media_token_ttl_s,
+        )
         self.metrics = Metrics()
         self._add_metrics()
         self.api = create_api(
@@ -145,6 +153,7 @@ class Control:
                 devices=self.devices,
                 catalog=self.catalog,
                 sessions=self.sessions,
+                playbacks=self.playbacks,
                 recordings=self.recordings,
                 archive=self.archive,
                 accounts=self.accounts,
