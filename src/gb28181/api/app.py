@@ -12,7 +12,19 @@ from aiohttp import web
 
 from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequests
 from gb28181.api import docs_page, openapi
-from gb28181.api.endpoints import access, audit, channels, devices, export, live, overview, recordings, users
+from gb28181.api.endpoints import (
+    access,
+    audit,
+    channels,
+    devices,
+    export,
+    live,
+    overview,
+    playback,
+    recordings,
+    sessions,
+    users,
+)
 from gb28181.api.events import EventStream
 from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services

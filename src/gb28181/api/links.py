@@ -29,20 +29,6 @@ def segment(services: Services, found: Segment) -> str | None:
     return f"/media/segment/{quote(resource)}.ps?token={token}"
 
 
-def export(services: Services, key: ChannelKey, start_ms: int, end_ms: int, suffix: str) -> str:
-    """Path of an export: `/media/export/<device>/<channel>/<start>-<end>.mp4?token=…`."""
-    resource = f"{key}/{start_ms}-{end_ms}.{suffix}"
-    token = tokens.sign(services.link_key, "export", resource, _expiry(services))
-    return f"/media/export/{quote(resource)}?token={token}"
-
-
-def snapshot(services: Services, key: ChannelKey, at_ms: int | None) -> str:
-    """Path of a picture: `/media/snapshot/<device>/<channel>.jpg?token=…`, of a moment `…/<channel>/<ms>.jpg?token=…`."""
-    resource = str(key) if at_ms is None else f"{key}/{at_ms}"
-    token = tokens.sign(services.link_key, "snapshot", resource, _expiry(services))
-    return f"/media/snapshot/{quote(resource)}.jpg?token={token}"
-
-
 def hls(services: Services, session: Playback) -> str:
     """Path of a playlist; the token is a part of it, so that what the playlist names inherits it."""
     resource = f"{session.key}/{_range(session)}"
@@ -61,6 +47,20 @@ def playback(services: Services, session: Playback) -> str:
 def _range(session: Playback) -> str:
     """In milliseconds since 1970; a part of one counts as a whole."""
     return f"{session.start // 1000}-{-(-session.end // 1000)}"
+
+
+def export(services: Services, key: ChannelKey, start_ms: int, end_ms: int, suffix: str) -> str:
+    """Path of an export: `/media/export/<device>/<channel>/<start>-<end>.mp4?token=…`."""
+    resource = f"{key}/{start_ms}-{end_ms}.{suffix}"
+    token = tokens.sign(services.link_key, "export", resource, _expiry(services))
+    return f"/media/export/{quote(resource)}?token={token}"
+
+
+def snapshot(services: Services, key: ChannelKey, at_ms: int | None) -> str:
+    """Path of a picture: `/media/snapshot/<device>/<channel>.jpg?token=…`, of a moment `…/<channel>/<ms>.jpg?token=…`."""
+    resource = str(key) if at_ms is None else f"{key}/{at_ms}"
+    token = tokens.sign(services.link_key, "snapshot", resource, _expiry(services))
+    return f"/media/snapshot/{quote(resource)}.jpg?token={token}"
 
 
 def _expiry(services: Services) -> int:
