@@ -20,6 +20,7 @@ from gb28181.errors import Invalid
 from gb28181.ids import domain_of
 
 ENV_PREFIX: Final = "GB28181__"
+_DECADE_S: Final = 10 * 365 * 86_400
 
 
 def _listed(value: object) -> object:
@@ -74,8 +75,8 @@ class HttpSettings(_Section):
     port: int = Field(8080, ge=0, le=65535)
     certificate: str = ""
     private_key: str = ""
-    token_ttl_s: int = Field(12 * 3600, ge=60)
-    media_token_ttl_s: int = Field(3600, ge=30)
+    token_ttl_s: int = Field(12 * 3600, ge=60, le=_DECADE_S)
+    media_token_ttl_s: int = Field(3600, ge=30, le=_DECADE_S)
     login_attempts_per_minute: int = Field(10, ge=1)
     max_body_bytes: int = Field(1 << 20, ge=1024)
     requests_per_s: float = Field(100, gt=0)
@@ -127,7 +128,7 @@ class RecordingSettings(_Section):
     volumes: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     segment_seconds: float = Field(300, ge=1)
     segment_max_seconds: float = Field(360, ge=1)
-    retention_hours: float = Field(360, gt=0)
+    retention_hours: float = Field(360, gt=0, le=24 * 36_500)
     high_mark: float = Field(0.90, gt=0, le=1)
     low_mark: float = Field(0.88, gt=0, le=1)
     min_free_mib: int = Field(1024, ge=0)
@@ -166,7 +167,7 @@ class AdminSettings(_Section):
 class DatabaseSettings(_Section):
     url: str = ""
     flush_ms: int = Field(200, ge=1)
-    keep_days: float = Field(400, ge=1)
+    keep_days: float = Field(400, ge=1, le=36_500)
 
 
 class LogSettings(_Section):
