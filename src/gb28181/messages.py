@@ -175,6 +175,7 @@ class StreamState:
             were put right; `duplicate`: came twice.
         source: `host:port` that media comes from, "" before the first packet.
         format: What the payload is: `ps`, `ts`, `es-h264`, `es-h265`, "" unknown.
+        width, height, fps: Of the pictures, as a sequence parameter set and the packs of a GOP tell; 0 unknown.
         segment_start: Start of the segment being written, 0 when not recording.
         port: The local media port.
     """
@@ -203,6 +204,9 @@ class StreamState:
     bitrate_kbps: float = 0.0
     jitter_ms: float = 0.0
     gop_s: float = 0.0
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
     source: str = ""
     format: str = ""
     note: str = ""

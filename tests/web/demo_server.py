@@ -552,18 +552,19 @@ async def _entry(request: web.Request) -> web.Response:
 
 
 async def _export(request: web.Request) -> web.Response:
-    request.app[WORLD].exports["e1"] = 0
-    return web.json_response({"export_id": "e1", "state": "running", "progress": 0.0}, status=202)
+    body = await request.json()
+    made = "/media/export/clip.mp4?token=demo"
+    answer = {"url": made, "job_url": made, "bytes_estimate": 14_700_000, "segments": 1, "gaps": []}
+    return web.json_response(answer | ({} if body["format"] == "mp4" else {"job_url": None}))
 
 
-async def _one_export(request: web.Request) -> web.Response:
+async def _job_of_export(request: web.Request) -> web.Response:
     exports = request.app[WORLD].exports
-    exports["e1"] += 1
+    exports["e1"] = 0 if request.method == "POST" else exports["e1"] + 1
     done = exports["e1"] >= 2
-    url = {"url": "/media/export/e1.mp4"} if done else {}
-    return web.json_response(
-        {"export_id": "e1", "state": "done" if done else "running", "progress": 1.0 if done else 0.5, **url}
-    )
+    answer = {"state": "done" if done else "running", "percent": 50.0 * exports["e1"], "bytes": 7_000_000 * exports["e1"]}
+    url = "/media/exports/e1/file" if done else None
+    return web.json_response({"id": "e1", **answer, "error": None, "progress_url": "/media/exports/e1", "url": url})
 
 
 async def _refusals(request: web.Request) -> web.Response:
@@ -599,7 +600,8 @@ def application(of: World) -> web.Application:
             web.get(f"{channel}/recordings", _recordings),
             web.get(f"{channel}/recordings/calendar", _calendar),
             web.post(f"{channel}/recordings/export", _export),
-            web.get(f"{api}/exports/{{export}}", _one_export),
+            web.post("/media/export/clip.mp4", _job_of_export),
+            web.get("/media/exports/e1", _job_of_export),
             web.post(f"{channel}/playback", _playback),
             web.get("/media/hls/{range}/index.m3u8", _playlist),
             web.get("/media/hls/{range}/{name}", _entry),

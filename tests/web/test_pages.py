@@ -258,7 +258,7 @@ async def test_a_range_is_exported_and_its_link_comes(seat: Seat):
     await _plays_from(seat, None)
     await seat.page.get_by_test_id("export").click()
     await seat.page.get_by_test_id("export-start").click()
-    await expect(seat.page.get_by_test_id("export-link")).to_have_attribute("href", "/media/export/e1.mp4")
+    await expect(seat.page.get_by_test_id("export-link")).to_have_attribute("href", "/media/exports/e1/file")
 
 
 async def test_a_device_shows_the_figures_of_its_streams(seat: Seat):

@@ -60,7 +60,10 @@ class RecordingView(Model):
 
 
 class StreamView(Model):
-    """`state`: waiting (no media yet), running, or silent (no media for 5 s)."""
+    """`state`: waiting (no media yet), running, or silent (no media for 5 s).
+
+    `fps`, `width` and `height` are null until the stream has told them.
+    """
 
     state: Literal["waiting", "running", "silent"]
     transport: str
@@ -77,6 +80,10 @@ class StreamView(Model):
     gop_s: float
     watched: bool
     recording: bool
+    key_frame_age_s: float | None
+    fps: float | None
+    width: int | None
+    height: int | None
     first_key_frame_at: Shown | None
     last_media_at: Shown | None
     note: str
@@ -212,6 +219,10 @@ def stream(state: StreamState, now_us: int) -> StreamView:
         duplicate=state.duplicate,
         jitter_ms=round(state.jitter_ms, 2),
         gop_s=round(state.gop_s, 3),
+        key_frame_age_s=round(max(0, now_us - state.last_key_frame_at) / 1e6, 1) if state.last_key_frame_at else None,
+        fps=round(state.fps, 2) or None,
+        width=state.width or None,
+        height=state.height or None,
         watched=state.watched,
         recording=state.recording,
         first_key_frame_at=from_us(state.first_key_frame_at) if state.first_key_frame_at else None,

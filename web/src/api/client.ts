@@ -98,16 +98,23 @@ function headers(): Record<string, string> {
   return token.value ? { Authorization: `Bearer ${token.value}` } : {}
 }
 
+/** Calls a media link, which is its own permission. */
+export const callMedia = <T>(method: string, url: string): Promise<T> => answerOf<T>(url, { method })
+
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const timeout = new AbortController()
-  const timer = window.setTimeout(() => timeout.abort(), TIMEOUT_MS)
-  const init: RequestInit = { method, headers: headers(), signal: signal ?? timeout.signal }
+  const init: RequestInit = { method, headers: headers() }
   if (body !== undefined) {
     init.headers = { ...init.headers, 'Content-Type': 'application/json' }
     init.body = JSON.stringify(body)
   }
+  return await answerOf<T>(BASE + path, init, signal)
+}
+
+async function answerOf<T>(url: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
+  const timeout = new AbortController()
+  const timer = window.setTimeout(() => timeout.abort(), TIMEOUT_MS)
   try {
-    const response = await fetch(BASE + path, init)
+    const response = await fetch(url, { ...init, signal: signal ?? timeout.signal })
     const text = await response.text()
     if (response.ok) return (text ? JSON.parse(text) : null) as T
     throw new ApiError(response.status, errorBody(text, response.status))

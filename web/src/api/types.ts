@@ -137,14 +137,21 @@ export interface PlaybackSession {
   end: string
 }
 
+/** What an export would hold. `job_url` takes a POST where the file has to be made first; `url` gives it as it is made. */
 export interface Export {
-  export_id?: string
-  url?: string
-  state?: string
-  progress?: number
-  bytes?: number
-  bytes_total?: number
-  message?: string
+  url: string
+  job_url: string | null
+  bytes_estimate: number
+  gaps: { start: string; end: string | null; cause: string }[]
+}
+
+export interface ExportJob {
+  state: 'waiting' | 'running' | 'done' | 'failed'
+  percent: number
+  bytes: number
+  error: { code: string; message: string } | null
+  progress_url: string
+  url: string | null
 }
 
 export interface Disk {
