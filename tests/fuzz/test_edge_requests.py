@@ -24,7 +24,9 @@ SECRET = b"TOP-CONTENT"
 #: A real segment and the folders around it.
 SEGMENT = "34020000001320000001/34020000001310000001/20260301/080000.000"
 
-segments_of_paths = st.one_of(parts, st.sampled_from(SEGMENT.split("/")), st.sampled_from(["0", "1", "-1", "00", "0x0", "%EF%BC%99"]))
+segments_of_paths = st.one_of(
+    parts, st.sampled_from(SEGMENT.split("/")), st.sampled_from(["0", "1", "-1", "00", "0x0", "%EF%BC%99"])
+)
 
 
 @pytest.fixture
