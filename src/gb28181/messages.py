@@ -12,6 +12,7 @@ import json
 import struct
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
@@ -437,7 +438,26 @@ class MediaChunk:
 
 def encode(message: Message) -> bytes:
     """One frame of a message."""
-    body = json.dumps({"is": type(message).__name__, **dataclasses.asdict(message)}, separators=(",", ":")).encode()
+    return _framed(to_json({"is": type(message).__name__, **_fields(message)}))
+
+
+def encode_with(message: Message, name: str, parts: Sequence[bytes]) -> bytes:
+    """One frame of a message whose field `name` is a list of `parts`, which are JSON already (`to_json`): a long list can be
+    made bit by bit."""
+    rest = to_json({"is": type(message).__name__, **{key: value for key, value in _fields(message).items() if key != name}})
+    return _framed(b'%b,"%b":[%b]}' % (rest[:-1], name.encode(), b",".join(parts)))
+
+
+def to_json(value: Any) -> bytes:
+    """JSON of a message or a part of one."""
+    return json.dumps(value, default=_fields, separators=(",", ":")).encode()
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in message.__slots__}
+
+
+def _framed(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 

@@ -1,8 +1,11 @@
 """What control has not acknowledged: `SegmentClosed` messages, on disk until they are in the database.
 
 One JSON line each: a message, `{"ack": seq}`, or `{"seq": n}` where everything up to n was acknowledged and the file began
-anew. A thread of its own writes and syncs, several lines at once, so that the receiving thread never waits for a disk. The
-manifests on the volumes hold the same truth: what a power cut takes from the journal is found there.
+anew. A thread of its own writes, syncs and reads, several lines at once, so that the receiving thread never waits for a disk.
+The manifests on the volumes hold the same truth: what a power cut takes from the journal is found there.
+
+Memory is bounded while control is away for long: the oldest entries are kept, those behind them are on disk alone and come
+back when there is room.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import logging
 import os
 import queue
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gb28181.errors import WireError
 from gb28181.messages import SegmentClosed, decode
@@ -25,44 +29,69 @@ logger = logging.getLogger(__name__)
 _STOP_S: Final = 10.0
 
 
-class Journal:
-    """Entries in the order of their numbers, which rise over restarts too."""
+class _Fetch(NamedTuple):
+    """Asks the thread for the entries behind a number."""
 
-    def __init__(self, path: Path) -> None:
+    seq: int
+
+
+class Journal:
+    """Entries in the order of their numbers, which rise over restarts too.
+
+    Args:
+        keep: Most entries in memory.
+    """
+
+    def __init__(self, path: Path, *, keep: int = 4096) -> None:
         self._path = path
+        self._keep = keep
+        # Receiving thread only. Behind the last of `_entries` there are more on disk while its number is less than `_last`.
         self._entries: list[SegmentClosed] = []
-        self._last = 0
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._last = self._acknowledged = self._given_up = 0
+        self._fetching = False
+        # Both.
+        self._lines: queue.SimpleQueue[bytes | _Fetch | None] = queue.SimpleQueue()
+        self._fetched: queue.SimpleQueue[list[SegmentClosed]] = queue.SimpleQueue()
         self._load()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        # Writing thread only: where in the file the entries begin that were not read yet.
+        self._read_at = 0
 
     def start(self) -> None:
-        # Begins anew with what is left: a torn last line must not swallow the next one.
-        first = self._entries[0].seq - 1 if self._entries else self._last
-        self._lines.put(_begin(first))
-        for entry in self._entries:
-            self._lines.put(_line(entry))
+        if self._has_more:
+            self._lines.put(b"\n")  # a torn last line must not swallow the next one
+        else:
+            # Begins anew with what is left.
+            self._lines.put(_begin(self._entries[0].seq - 1 if self._entries else self._last))
+            for entry in self._entries:
+                self._lines.put(_line(entry))
         self._thread.start()
 
     def append(self, entry: SegmentClosed) -> SegmentClosed:
         """Numbers an entry and keeps it."""
+        in_memory = not self._has_more and len(self._entries) < self._keep
         self._last += 1
         entry = replace(entry, seq=self._last)
-        self._entries.append(entry)
+        if in_memory:
+            self._entries.append(entry)
         self._lines.put(_line(entry))
         return entry
 
     def acknowledge(self, seq: int) -> None:
         """Forgets entries up to and including `seq`."""
+        self._take_fetched()
         seq = min(seq, self._last)
         place = bisect.bisect_right(self._entries, seq, key=_seq)
         if place:
             del self._entries[:place]
+            self._acknowledged = seq
             # Empty: the file begins anew. The number goes on, or control would take new entries for old ones.
-            self._lines.put(_begin(self._last) if not self._entries else b'{"ack":%d}\n' % seq)
+            is_empty = not self._entries and not self._has_more
+            self._lines.put(_begin(self._last) if is_empty else b'{"ack":%d}\n' % seq)
 
     def after(self, seq: int, limit: int) -> list[SegmentClosed]:
-        """The next entries behind a number."""
+        """The next entries behind a number, as far as they are in memory; the others follow when these are acknowledged."""
+        self._take_fetched()
         place = bisect.bisect_right(self._entries, seq, key=_seq)
         return self._entries[place : place + limit]
 
@@ -71,59 +100,98 @@ class Journal:
         self._lines.put(None)
         self._thread.join(_STOP_S)
 
+    @property
+    def _held_to(self) -> int:
+        """Number up to which nothing has to be read from disk."""
+        return max(self._entries[-1].seq if self._entries else self._acknowledged, self._given_up)
+
+    @property
+    def _has_more(self) -> bool:
+        return self._held_to < self._last
+
+    def _take_fetched(self) -> None:
+        while not self._fetched.empty():
+            self._fetching = False
+            fetched = self._fetched.get()
+            self._entries += fetched
+            if not fetched:
+                self._given_up = self._last  # damaged on disk: the manifests have them
+        if self._has_more and not self._fetching and len(self._entries) <= self._keep // 2:
+            self._fetching = True
+            self._lines.put(_Fetch(self._held_to))
+
     def _load(self) -> None:
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        damaged = 0
-        for line in data.split(b"\n"):
-            damaged += not self._take(line)
+        acknowledged, damaged = 0, 0
+        for line, entry in self._read(0):
+            if entry is not None:
+                self._last = max(self._last, entry.seq)
+            elif (seq := _acknowledged_by(line)) is not None:
+                acknowledged = max(acknowledged, seq)
+            else:
+                damaged += 1
         if damaged:
             logger.warning("journal has damaged lines, left out", extra={"path": str(self._path), "lines": damaged})
+        self._acknowledged = acknowledged
+        self._last = max(self._last, acknowledged)
+        self._entries = self._collect_behind(acknowledged, 0)[0]
 
-    def _take(self, line: bytes) -> bool:
-        """Takes one line; False where it is damaged."""
-        if not line:
-            return True
+    def _read(self, position: int) -> Iterator[tuple[bytes, SegmentClosed | None]]:
+        """Lines from a place in the file on, and the entries that they are."""
         try:
-            fields: Any = json.loads(line)
-            if "is" not in fields:
-                seq = int(fields.get("ack", fields.get("seq")))
-                self._entries = [entry for entry in self._entries if entry.seq > seq]
-                self._last = max(self._last, seq)
-                return True
-            entry = decode(line)
-        except (ValueError, TypeError, AttributeError, RecursionError, WireError):
-            return False
-        if not isinstance(entry, SegmentClosed) or type(entry.seq) is not int or entry.seq <= self._last:
-            return False
-        self._entries.append(entry)
-        self._last = entry.seq
-        return True
+            with self._path.open("rb") as file:
+                file.seek(position)
+                for line in file:
+                    if line.strip():
+                        yield line, _entry(line)
+        except FileNotFoundError:
+            return
+
+    def _collect_behind(self, seq: int, position: int) -> tuple[list[SegmentClosed], int]:
+        """The next entries behind a number, at most half of what is kept; and where in the file to go on."""
+        found: list[SegmentClosed] = []
+        for line, entry in self._read(position):
+            if entry is not None and entry.seq > seq:
+                if len(found) >= self._keep // 2:
+                    break
+                found.append(entry)
+                seq = entry.seq
+            position += len(line)
+        return found, position
 
     # --- writing thread ----------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
         running = True
         while running:
-            lines, running = self._collect()
+            lines, fetches, running = self._collect()
             try:
                 if lines:
                     self._store(lines)
             except OSError as error:
                 logger.error("journal cannot be written", extra={"path": str(self._path), "error": str(error)})
+            for fetch in fetches:
+                self._fetched.put(self._fetch(fetch.seq))
 
-    def _collect(self) -> tuple[list[bytes], bool]:
-        """Waits for a line and takes all that are there; False at the end."""
+    def _fetch(self, seq: int) -> list[SegmentClosed]:
+        try:
+            found, self._read_at = self._collect_behind(seq, self._read_at)
+        except OSError as error:
+            logger.error("journal cannot be read", extra={"path": str(self._path), "error": str(error)})
+            return []
+        return found
+
+    def _collect(self) -> tuple[list[bytes], list[_Fetch], bool]:
+        """Waits for something to do and takes all that is there; False at the end."""
         lines: list[bytes] = []
-        line = self._lines.get()
-        while line is not None:
-            lines.append(line)
+        fetches: list[_Fetch] = []
+        while (order := self._lines.get()) is not None:
+            if isinstance(order, _Fetch):
+                fetches.append(order)
+            else:
+                lines.append(order)
             if self._lines.empty():
-                return lines, True
-            line = self._lines.get()
-        return lines, False
+                return lines, fetches, True
+        return lines, fetches, False
 
     def _store(self, lines: list[bytes]) -> None:
         start = max((place for place, line in enumerate(lines) if line.startswith(_BEGIN)), default=-1)
@@ -133,6 +201,7 @@ class Journal:
         fresh = self._path.with_suffix(".new")
         self._put(fresh, lines[start:], os.O_TRUNC)
         os.replace(fresh, self._path)
+        self._read_at = 0
 
     @staticmethod
     def _put(path: Path, lines: list[bytes], flag: int) -> None:
@@ -151,6 +220,23 @@ _BEGIN: Final = b'{"seq":'
 
 def _begin(seq: int) -> bytes:
     return _BEGIN + b"%d}\n" % seq
+
+
+def _entry(line: bytes) -> SegmentClosed | None:
+    try:
+        entry = decode(line)
+    except WireError:
+        return None
+    return entry if isinstance(entry, SegmentClosed) and type(entry.seq) is int and entry.seq > 0 else None
+
+
+def _acknowledged_by(line: bytes) -> int | None:
+    """Up to which number a line says that everything was acknowledged."""
+    try:
+        fields: Any = json.loads(line)
+        return int(fields.get("ack", fields.get("seq")))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _seq(entry: SegmentClosed) -> int:

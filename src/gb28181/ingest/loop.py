@@ -11,6 +11,7 @@ from typing import Final
 
 from gb28181.clock import Clock
 from gb28181.config import MediaSettings
+from gb28181.ingest.census import Census
 from gb28181.ingest.reports import Reporter
 from gb28181.ingest.server import Server
 from gb28181.ingest.service import Ingest, Lateness
@@ -77,7 +78,8 @@ class Loop:
         self._pace = Pace(
             calm_s=settings.tick_ms / 1000, quick_s=settings.watched_tick_ms / 1000, lateness=lateness, now=time.monotonic()
         )
-        self._check_at = self._statistics_at = 0.0
+        self._census = Census(ingest, _STATISTICS_S)
+        self._check_at = 0.0
         self._stopping = False
 
     def stop(self) -> None:
@@ -107,10 +109,8 @@ class Loop:
             self._check_at = now + _CHECK_S
             self._ingest.check()
             self._reporter.send_due(self._ingest.receiver, now)
-        if now >= self._statistics_at:
-            self._statistics_at = now + _STATISTICS_S
-            if self._server.has_control:
-                self._server.tell_control(self._ingest.statistics())
+        if self._server.has_control and (frame := self._census.step(now)):
+            self._server.tell_control_frame(frame)
 
     def _deliver(self) -> None:
         """Sends events; segments first, so that who hears `Done` has heard of the segment."""

@@ -166,8 +166,12 @@ class Server:
 
     def tell_control(self, message: Message) -> None:
         """Sends an event to control; without one it is forgotten, the snapshot tells the state."""
+        self.tell_control_frame(encode(message))
+
+    def tell_control_frame(self, frame: bytes) -> None:
+        """The same of a message that is encoded already."""
         if self._control is not None:
-            self._control.put(encode(message))
+            self._control.put(frame)
 
     def flush(self) -> None:
         """Sends what waits, and as much of the journal as control can take."""
