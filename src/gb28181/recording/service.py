@@ -214,8 +214,12 @@ class RecordingService:
 
     def counts(self) -> dict[str, int]:
         """`due` channels and how many of them are `recording` now."""
-        due = self._due()
-        return {"due": len(due), "recording": sum(self.status(channel.key).state == "recording" for channel in due)}
+        due = len(self._due())
+        return {"due": due, "recording": due - len(self.unrecorded())}
+
+    def unrecorded(self) -> list[Channel]:
+        """Due channels of which nothing is written now."""
+        return [channel for channel in self._due() if self.status(channel.key).state != "recording"]
 
     async def recordings(
         self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
