@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gb28181.edge import audio
-from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, adts, entry_sound
+from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, adts, entry_sound, joined
 from gb28181.edge.timeline import Timeline
 from gb28181.edge.ts import TsMuxer
 from gb28181.media.flv import FlvMuxer
@@ -204,6 +204,13 @@ def test_sound_stands_beside_the_pictures_on_their_timeline():
     assert timeline.place(900_000, 0) == 0
     # Sound with a clock of its own goes with the newest picture.
     assert timeline.place(77 * 90_000_000, 0) == 0
+
+
+def test_joined_packets_sound_the_same():
+    units = [*packets(4)[:60], *packets(4)[70:], *packets(1, codec="g711u", start=4 * 90_000)]
+    few = joined(units)
+    assert len(few) == 3
+    assert fed(SoundTrack(), few) == fed(SoundTrack(), units)
 
 
 # --- FLV and TS -------------------------------------------------------------------------------------------------------

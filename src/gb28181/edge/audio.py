@@ -330,6 +330,24 @@ def sound_units(units: Iterable[AccessUnit], offset_90k: int = 0, *, near_90k: i
     return out
 
 
+def joined(units: Sequence[SoundUnit]) -> list[SoundUnit]:
+    """The same sound in fewer units: G.711 packets that follow each other are one."""
+    out: list[SoundUnit] = []
+    run: list[SoundUnit] = []
+    size = 0
+    for unit in units:
+        if run:
+            due = run[0].at_90k + size * CLOCK // _G711_RATE
+            if unit.codec not in _G711 or unit.codec != run[0].codec or abs(unit.at_90k - due) > _TOLERANCE_S * CLOCK:
+                out.append(run[0]._replace(data=b"".join(part.data for part in run)))
+                run, size = [], 0
+        run.append(unit)
+        size += len(unit.data)
+    if run:
+        out.append(run[0]._replace(data=b"".join(part.data for part in run)))
+    return out
+
+
 def entry_sound(
     before: Sequence[Sequence[SoundUnit]], groups: Sequence[Sequence[SoundUnit]], *, last: bool
 ) -> tuple[SoundConfig, list[SoundFrame]] | None:

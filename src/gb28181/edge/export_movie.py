@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gb28181.clock import rfc3339
-from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, sound_units
+from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, joined, sound_units
 from gb28181.edge.mp4 import Mp4Writer
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPictures, pictures_of
@@ -99,7 +99,7 @@ class Movie:
 
     def _encode(self, units: Sequence[SoundUnit], *, flush: bool) -> list[SoundFrame]:
         frames = self._track.flush() if flush else []
-        for unit in units:
+        for unit in joined(units):
             frames += self._track.feed(unit)
         return frames
 
