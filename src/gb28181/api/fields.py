@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -12,14 +12,20 @@ from gb28181.api.routing import Model
 from gb28181.clock import parse_rfc3339, rfc3339
 from gb28181.errors import Invalid, WireError
 
+#: Far from the ends of what a date can hold: a range around any moment, and a session that outlives it, can be reckoned.
+_YEARS: Final = range(1970, 2200)
+
 
 def _parsed(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("expected RFC 3339 such as 2026-03-01T00:00:00Z")
     try:
-        return parse_rfc3339(value)
+        moment = parse_rfc3339(value)
     except (Invalid, OverflowError) as error:
         raise ValueError(str(error)) from None
+    if moment.year not in _YEARS:
+        raise ValueError(f"a time between {_YEARS.start} and {_YEARS.stop - 1} is expected")
+    return moment
 
 
 def _identifier(value: str) -> str:
