@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from gb28181.edge.audio import SoundConfig, entry_sound, sound_units
+from gb28181.edge.audio import SoundConfig, SoundTrack, sound_units
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPictures, first_pictures
 from gb28181.media.fmp4 import SoundFormat, VideoFormat, initialisation
@@ -60,8 +60,12 @@ def format_of(found: RecordedPictures) -> Format | None:
 
 
 def _sound(found: RecordedPictures) -> SoundConfig | None:
-    made = entry_sound([], [sound_units(found.sound, -found.origin_90k)], last=True)
-    return made[0] if made is not None else None
+    track = SoundTrack()
+    for unit in sound_units(found.sound, -found.origin_90k):
+        track.feed(unit)
+        if track.config is not None:
+            break
+    return track.config
 
 
 class Formats:

@@ -104,23 +104,25 @@ def plan(
 
 
 def _lines(groups: Iterable[Group]) -> Iterator[_Line]:
-    open_: _Line | None = None
-    run = 0
+    first: Group | None = None
+    end_us = end_90k = run = 0
+
+    def line(until_us: int, *, is_last: bool) -> _Line:
+        assert first is not None
+        duration = end_90k - first.media_90k
+        return _Line(Entry(first.utc_us, until_us, first.media_90k, duration, "", is_last, run), first)
+
     for group in groups:
-        if open_ is not None and group.discontinuity_before:
-            yield _Line(replace(open_.entry, is_last=True), open_.first)
-            open_, run = None, run + 1
-        elif open_ is not None and open_.entry.duration_90k >= ENTRY_90K and group.utc_us > open_.entry.start_us:
-            yield _Line(replace(open_.entry, end_us=group.utc_us), open_.first)
-            open_ = None
-        if open_ is None:
-            entry = Entry(group.utc_us, group.utc_us + 1, group.media_90k, group.duration_90k, run=run)
-            open_ = _Line(entry, group)
-        else:
-            length = group.media_90k + group.duration_90k - open_.entry.media_90k
-            open_.entry = replace(open_.entry, end_us=group.utc_us + 1, duration_90k=length)
-    if open_ is not None:
-        yield _Line(replace(open_.entry, is_last=True), open_.first)
+        if first is not None and group.discontinuity_before:
+            yield line(end_us, is_last=True)
+            first, run = None, run + 1
+        elif first is not None and end_90k - first.media_90k >= ENTRY_90K and group.utc_us > first.utc_us:
+            yield line(group.utc_us, is_last=False)
+            first = None
+        first = first or group
+        end_us, end_90k = group.utc_us + 1, group.media_90k + group.duration_90k
+    if first is not None:
+        yield line(end_us, is_last=True)
 
 
 def _landmarks(lines: list[_Line]) -> list[int]:

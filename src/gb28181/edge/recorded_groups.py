@@ -121,7 +121,7 @@ def groups_of(spans: Iterable[Span], start_us: int, end_us: int) -> Iterator[Gro
             group = replace(group, discontinuity_before=False)
         elif group.discontinuity_before:
             origin = 0
-        yield replace(group, media_90k=group.media_90k - origin)
+        yield replace(group, media_90k=group.media_90k - origin) if origin else group
 
 
 @dataclass(slots=True)
