@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gb28181.sip import transaction as tables
+from gb28181.sip import transitions as tables
 from gb28181.sip.endpoint import Answered
 from gb28181.sip.timers import Timers
 from gb28181.sip.transaction import Flow, RequestArrived
