@@ -12,11 +12,12 @@ from gb28181.catalog.model import Channel
 from gb28181.clock import to_us
 from gb28181.config import RecordingSettings
 from gb28181.errors import Invalid
-from gb28181.messages import StreamState
+from gb28181.messages import Snapshot, StreamState
 from gb28181.recording.archive import Archive, first_of, zone_of
 from gb28181.recording.model import Gap
 from gb28181.recording.service import RecordingService
-from tests.recording.world import NOW, SECOND, At, World, closed, key
+from gb28181.session.model import IngestUp
+from tests.recording.world import DEVICE, NOW, SECOND, At, World, closed, key
 
 HOUR = 3600 * SECOND
 #: NOW is 2026-01-01T00:00:00Z.
@@ -82,8 +83,10 @@ async def test_the_overview_lists_what_is_due_and_not_recorded_the_longest_first
     world = world_of(*channels, Channel(key(5), recording_mode="off"))
     async with archive(world, At(NOW + 100 * HOUR)) as (found, service):
         service.pause()
+        held = StreamState("s", str(DEVICE), str(key(1).channel_id), "udp", 1, recording=True, segment_start=NOW)
         world.held.add(key(1))
-        world.states[key(1)] = StreamState("s", "d", "c", "udp", 1, recording=True, segment_start=NOW)
+        world.states[key(1)] = held
+        world.bus.publish(IngestUp("ingest-0", 1, Snapshot(1, (held,))))
         world.gaps += [
             Gap(key(2), NOW + 99 * HOUR, 0, "no_media"),
             Gap(key(3), NOW + 10 * HOUR, 0, "device_offline"),
