@@ -24,6 +24,7 @@ import av
 import numpy as np
 from aiohttp import WSMsgType, web
 
+from gb28181.edge.replies import POLICY
 from gb28181.media.flv import FlvMuxer
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "console"
@@ -34,12 +35,6 @@ CLIP_S = 6
 CAMERA = "34020000001320000001"
 RECORDER = "34020000001180000002"
 SILENT = "34020000001320000003"
-#: What the edge is to send with the console's files.
-POLICY = (
-    "default-src 'self'; media-src 'self' blob:; connect-src 'self' ws: wss:; img-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-
 _FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("reserved", {}),
     ("invited", {"waited_s": 18.0}),
