@@ -65,6 +65,7 @@ _OTHER: Final = 3
 
 # H.264 table 7-1: what may begin an access unit before its first slice; 1, 2, 5 are slices told apart by first_mb_in_slice.
 _H264_LEADS: Final = frozenset({6, 7, 8, 9, 14, 15, 16, 17, 18})
+_H264_SLICES: Final = frozenset({1, 5})
 # H.265 table 7-1: parameter sets, delimiter, prefix SEI and what is reserved beside them (§7.4.2.4.4).
 _H265_LEADS: Final = frozenset({32, 33, 34, 35, 39, 41, 42, 43, 44, *range(48, 56)})
 
@@ -152,7 +153,24 @@ class Pictures:
                 return
             start = at - 1 if at and not es[at - 1] else at
             self._scan = at + 3
+            if self._in_slices and es[at + 3] & 0x1F in _H264_SLICES and not es[at + 4] & 0x80:
+                # The next of many slices changes nothing that `_place` would change.
+                self._is_key |= es[at + 3] & 0x1F == nal.H264_IDR
+                continue
             self._nal(start, at + 3)
+
+    @property
+    def _in_slices(self) -> bool:
+        """Inside an H.264 picture, past its first slice in this packet, with nothing pending."""
+        return (
+            self._has_slice
+            and self._open
+            and self._probed
+            and self.codec == "h264"
+            and not (self._entered or self._boundary)
+            and self._lead is None
+            and self._stamp is None
+        )
 
     def _nal(self, start: int, at: int) -> None:
         es = self._es
