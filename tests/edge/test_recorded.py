@@ -133,6 +133,26 @@ def test_bytes_are_cut_where_packets_are_missing(footage: Footage, recordings: R
     assert b"".join(part for part, _ in parts) == first.read()
 
 
+def test_a_group_goes_on_in_the_segment_after_a_hard_cut(footage: Footage, recordings: Recordings) -> None:
+    first = footage.segment(T0, 7)
+    second = footage.segment(T0 + 7 * S, 5)  # key pictures are due at even seconds
+    groups = list(recordings.groups(DEVICE, CHANNEL, T0 + 7_500_000, T0 + 60 * S))
+    assert [(group.utc_us - T0) // S for group in groups] == [6, 8, 10]
+    assert [len(group.extents) for group in groups] == [2, 1, 1]
+    assert groups[0].duration_90k == 180_000
+    assert (first + second).endswith(b"".join(group.read() for group in groups))
+
+
+def test_a_segment_that_begins_without_a_key_frame_after_a_gap_is_shown_from_its_first(
+    footage: Footage, recordings: Recordings
+) -> None:
+    footage.segment(T0, 4)
+    footage.segment(T0 + 21 * S, 5)
+    groups = list(recordings.groups(DEVICE, CHANNEL, T0, T0 + 60 * S))
+    assert [(group.utc_us - T0) // S for group in groups] == [0, 2, 22, 24]
+    assert [group.discontinuity_before for group in groups] == [False, False, True, False]
+
+
 def test_a_range_that_is_none_is_refused(recordings: Recordings) -> None:
     for start, end in ((5, 5), (6, 5), (-1, 5), (0, 1 << 62)):
         with pytest.raises(Invalid):
