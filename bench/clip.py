@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,7 +26,7 @@ def make(folder: Path, kbps: int, gop_s: int = GOP_S) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = 1280, 720, "yuv420p"
-    codec.framerate = FPS
+    codec.framerate = Fraction(FPS)
     codec.bit_rate = kbps * 1000
     gop = gop_s * FPS
     rate = f"vbv-maxrate={kbps}:vbv-bufsize={kbps}:nal-hrd=cbr:force-cfr=1:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0"
@@ -35,7 +37,7 @@ def make(folder: Path, kbps: int, gop_s: int = GOP_S) -> Path:
     out = bytearray()
     number = 0
 
-    def take(packets: list[av.Packet]) -> None:
+    def take(packets: list[av.Packet[Any]]) -> None:
         nonlocal number
         for packet in packets:
             out.extend(muxer.pack(bytes(packet), number * CLOCK_HZ // FPS, is_key=packet.is_keyframe, audio=[]))

@@ -82,7 +82,8 @@ class Town:
 
     async def _ask(self, device: Device, message: bytes, call: bytes) -> bytes:
         """Sends until it is answered, as RFC 3261 says (T1 500 ms)."""
-        future = self._waiting[call] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[call] = future
         pause = 0.5
         try:
             for _ in range(7):
@@ -160,11 +161,11 @@ async def signalling(count: int) -> dict[str, Any]:
 
     The devices answer the platform's catalogue queries with 200 and send no catalogue.
     """
-    settings = {
-        "SIP__PER_SOURCE_PER_S": "1000000",
-        "SIP__UNAUTHENTICATED_PER_S": "1000000",
-    }
-    with platform(**settings) as server, Town(count, server.sip_port) as town:
+    flood = "1000000"
+    with (
+        platform(SIP__PER_SOURCE_PER_S=flood, SIP__UNAUTHENTICATED_PER_S=flood) as server,
+        Town(count, server.sip_port) as town,
+    ):
         result: dict[str, Any] = {"devices": count, "memory_mib_before": server.memory()["control"]}
         for name, act in (("first", town.register), ("renewal", town.register), ("keepalive", town.keep_alive)):
             before, repeated = server.cpu()["control"], town.repeated
