@@ -1,7 +1,7 @@
 """The process that makes one MP4: a codec that fails, or hours of work, touch nobody who watches.
 
 Its argument is a JSON object (`Task`); the file goes to standard output, and a JSON line of progress to standard error a few
-times a second, the last one with `done` or `error`. It runs with the lowest priority.
+times a second, the last one with `done` or `error`. It runs with low priority: viewers and recording come first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gb28181.edge.recorded import Recordings
 from gb28181.errors import Gb28181Error
 
 _EVERY_S: Final = 0.25
-_NICE: Final = 19
+_NICE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
