@@ -112,6 +112,7 @@ def _ingest(name: str, settings: Settings, data: Path) -> int:
         socket_path=folder.ingest_socket(name),
         volumes=folder.volumes(settings),
         instance=load_or_create(folder.root).instance,
+        writers=names,
     )
 
 

@@ -43,7 +43,8 @@ from gb28181.config import Settings
 from gb28181.ingest.app import main
 a = json.loads(sys.argv[1])
 sys.exit(main(Settings.model_validate(a["settings"]), data=Path(a["data"]), name="ingest-0", ports=range(*a["ports"]),
-              socket_path=Path(a["socket"]), volumes=[Path(v) for v in a["volumes"]], instance="test"))
+              socket_path=Path(a["socket"]), volumes=[Path(v) for v in a["volumes"]], instance="test",
+              writers=["ingest-0"]))
 """
 
 

@@ -477,3 +477,23 @@ def test_orphan_closes_its_segments_and_ends(ingest: Start, footage: bytes) -> N
     assert running.process.wait(20) == 0
     (file,) = running.volume.rglob("*.ps")
     assert file.read_bytes() == footage
+
+
+def test_segment_of_an_ingest_that_is_not_configured_any_more_is_adopted(ingest: Start, footage: bytes) -> None:
+    running = ingest()
+    control = running.client().attach()
+    port = control.open("s1")
+    control.record("s1")
+    send_udp(port, packetise(footage))
+    control.until("s1", lambda stream: stream.packets > 2900)
+    (part,) = running.volume.rglob("*.ps.part")
+    deadline = time.monotonic() + 20
+    while part.stat().st_size < 1 << 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.end(signal.SIGKILL)
+    (running.volume / ".open" / "ingest-0").rename(running.volume / ".open" / "ingest-7")
+    again = running.start().client().attach()
+    segment = again.of(SegmentClosed)
+    assert segment.adopted
+    assert footage.startswith(running.file(segment).read_bytes())
+    assert not list(running.volume.rglob("*.part"))

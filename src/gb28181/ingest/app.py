@@ -18,10 +18,12 @@ from gb28181.clock import Clock
 from gb28181.config import Settings
 from gb28181.errors import StorageError
 from gb28181.ingest.journal import Journal
+from gb28181.ingest.known_volumes import KnownVolumes
 from gb28181.ingest.loop import Loop
 from gb28181.ingest.server import Server
 from gb28181.ingest.service import Ingest, Lateness
 from gb28181.ingest.stream import Moment
+from gb28181.ingest.volumes import Strays
 from gb28181.messages import Done, Hello
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def main(
     socket_path: Path,
     volumes: Sequence[Path],
     instance: str,
+    writers: Sequence[str] = (),
 ) -> int:
     """Runs one ingest until SIGTERM, `Stop`, or until no control has come for `media.orphan_s`; returns the exit status.
 
@@ -52,6 +55,7 @@ def main(
         ports: Media ports of this process alone.
         socket_path: Where control and edge connect; the pid file lies beside it.
         instance: Id of this server, which owns the volumes.
+        writers: Names of all ingests; the first of them adopts what one that is not among them any more left open.
     """
     clock, moment, lateness = Clock(), Moment(time.monotonic()), Lateness()
     moment.utc_us = clock.utc_us()
@@ -65,6 +69,8 @@ def main(
         instance=instance,
         ports=ports,
         volumes=list(volumes),
+        known=KnownVolumes(data),
+        strays=Strays(writers if name in writers[:1] else (), socket_path.parent),
         journal=journal,
         moment=moment,
         lateness=lateness,

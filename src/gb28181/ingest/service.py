@@ -16,10 +16,11 @@ from typing import Any, Final
 from gb28181.config import Settings
 from gb28181.errors import Unavailable
 from gb28181.ingest.journal import Journal
+from gb28181.ingest.known_volumes import KnownVolumes
 from gb28181.ingest.receive import Receiver
 from gb28181.ingest.recorder import Recorder
 from gb28181.ingest.stream import Moment, Stream
-from gb28181.ingest.volumes import Slot, Volumes
+from gb28181.ingest.volumes import Slot, Strays, Volumes
 from gb28181.messages import (
     Acknowledge,
     CloseReceiver,
@@ -77,6 +78,8 @@ class Ingest:
         instance: str,
         ports: range,
         volumes: list[Path],
+        known: KnownVolumes,
+        strays: Strays,
         journal: Journal,
         moment: Moment,
         lateness: Lateness,
@@ -97,6 +100,8 @@ class Ingest:
                     name=name,
                     instance=instance,
                     settings=settings.recording,
+                    known=known,
+                    strays=strays,
                     closed=self._segment_closed,
                     deleted=self._deleted,
                 )

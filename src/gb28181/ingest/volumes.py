@@ -6,9 +6,12 @@ there, and asks for its free space. The receiving thread only reads what it foun
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +20,10 @@ from typing import Final, Protocol
 
 from gb28181.config import RecordingSettings
 from gb28181.errors import StorageError
+from gb28181.ingest.known_volumes import KnownVolumes
 from gb28181.messages import EndCause, VolumeState
 from gb28181.storage.io.recovery import leftover, recover
-from gb28181.storage.io.volume import Space, Volume, open_volume
+from gb28181.storage.io.volume import OPEN, Space, Volume, open_volume
 from gb28181.storage.io.writer import Closed, Deleted, Failed, Opened, VolumeWriter, Written
 from gb28181.storage.manifest import ManifestRow
 
@@ -40,10 +44,46 @@ class TicketOwner(Protocol):
     def failed(self, ticket: int, message: str) -> None: ...
 
 
+class Strays:
+    """Writers that left markers on a volume and are not configured any more: there are fewer ingests than before.
+
+    Args:
+        writers: Names of all ingests of this server; empty: another one cares for the strays.
+        run: Folder with the sockets of ingests. One that still listens is finishing, its segments are its own.
+    """
+
+    def __init__(self, writers: Sequence[str], run: Path) -> None:
+        self._writers = frozenset(writers)
+        self._run = run
+
+    def on(self, volume: Volume) -> list[str]:
+        """Their names.
+
+        Raises:
+            OSError: The volume cannot be read.
+        """
+        if not self._writers:
+            return []
+        found = sorted(set(os.listdir(volume.root / OPEN)) - self._writers)
+        return [writer for writer in found if not self._is_listening(writer)]
+
+    def _is_listening(self, writer: str) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self._run / f"{writer}.sock"))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            except OSError:
+                return True
+        return True
+
+
 class Slot:
     """One volume.
 
     Args:
+        known: Refuses a volume whose disk is not mounted.
+        strays: Whose leftovers are adopted besides our own.
         closed: Called in the receiving thread for each segment that is on disk for good, with the stream id that wrote it
             ("" for one adopted after a crash).
         deleted: Called for each finished request to delete: its id and the paths that could not be removed.
@@ -56,6 +96,8 @@ class Slot:
         name: str,
         instance: str,
         settings: RecordingSettings,
+        known: KnownVolumes,
+        strays: Strays,
         closed: Callable[[str, str, ManifestRow], None],
         deleted: Callable[[int, tuple[str, ...]], None],
     ) -> None:
@@ -65,6 +107,9 @@ class Slot:
         self._settings = settings
         self._name = name
         self._instance = instance
+        self._known = known
+        self._strays = strays
+        self._seen_strays: set[str] = set()
         self._closed = closed
         self._deleted = deleted
         self._owners: dict[int, TicketOwner] = {}
@@ -191,6 +236,7 @@ class Slot:
                 if volume is None:
                     volume = self._open_and_adopt()
                 self.space = volume.space()
+                self._adopt_strays(volume)
             except (StorageError, OSError) as error:
                 if volume is None and str(error) != self.error:
                     self.error = str(error)
@@ -198,14 +244,28 @@ class Slot:
             self._stopping.wait(_ASK_EVERY_S)
 
     def _open_and_adopt(self) -> Volume:
+        self._known.check(Path(self.root))
         volume = open_volume(Path(self.root), self._instance)
+        self._known.remember(volume.root)
         markers = leftover(volume, self._name)
         self.space = volume.space()
         self._ready.put(volume)
-        for marker in markers:  # one by one: hashing hours of video takes its time, each is reported as it is done
-            for row in recover(volume, self._name, markers=[marker], hashing=self._settings.hash != "none"):
-                self._adopted.put(row)
+        self._adopt(volume, self._name, markers)
         return volume
+
+    def _adopt(self, volume: Volume, writer: str, markers: Sequence[str]) -> None:
+        for marker in markers:  # one by one: hashing hours of video takes its time, each is reported as it is done
+            for row in recover(volume, writer, markers=[marker], hashing=self._settings.hash != "none"):
+                self._adopted.put(row)
+
+    def _adopt_strays(self, volume: Volume) -> None:
+        for writer in self._strays.on(volume):
+            if writer in self._seen_strays:
+                continue
+            self._seen_strays.add(writer)
+            self._adopt(volume, writer, leftover(volume, writer))
+            with contextlib.suppress(OSError):  # a marker that could not be adopted stays for the next start
+                (volume.root / OPEN / writer).rmdir()
 
 
 class Volumes:
