@@ -28,7 +28,6 @@ _ERRORS: Final = {
     409: "It contradicts what is there",
     429: "Too many attempts or requests; see Retry-After",
     501: "This server cannot do it; the message says what it can do instead",
-    501: "This server cannot do it; the message says what it can do instead",
     502: "The device refused",
     503: "The device is offline, or a part of the server cannot serve now",
     504: "The device did not do what was waited for; `stage` says how far it came",
