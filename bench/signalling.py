@@ -8,6 +8,7 @@ import hashlib
 import re
 import socket
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ class Device:
 class Town:
     """Devices that register with the full digest and report their state, as fast as they are answered."""
 
-    def __init__(self, count: int, sip_port: int) -> None:
+    def __init__(self, count: int, sip_port: int, *, first: int = 1) -> None:
         self._server = ("127.0.0.1", sip_port)
         self._lines = []
         for _ in range(SOCKETS):
@@ -44,13 +45,13 @@ class Town:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             line.setblocking(False)
             self._lines.append(line)
-        self.devices = [self._device(number) for number in range(count)]
+        self.devices = [self._device(number) for number in range(first, first + count)]
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self.repeated = 0
 
     def _device(self, number: int) -> Device:
         line = self._lines[number % SOCKETS]
-        return Device(f"{DOMAIN}1320{number + 1:06d}", line, f"127.0.0.1:{line.getsockname()[1]}")
+        return Device(f"{DOMAIN}1320{number:06d}", line, f"127.0.0.1:{line.getsockname()[1]}")
 
     def __enter__(self) -> Town:
         for line in self._lines:
@@ -143,16 +144,16 @@ class Town:
         ).encode()
 
 
-async def _all(town: Town, act: Any) -> float:
-    """Every device once, WINDOW of them at a time; returns the seconds it took."""
-    rest = iter(town.devices)
+async def everyone(devices: Sequence[Device], act: Callable[[Device], Awaitable[None]], *, window: int = WINDOW) -> float:
+    """Every device once, `window` of them at a time; returns the seconds it took."""
+    rest = iter(devices)
 
     async def work() -> None:
         for device in rest:
             await act(device)
 
     begun = time.monotonic()
-    await asyncio.gather(*(work() for _ in range(WINDOW)))
+    await asyncio.gather(*(work() for _ in range(window)))
     return time.monotonic() - begun
 
 
@@ -169,7 +170,7 @@ async def signalling(count: int) -> dict[str, Any]:
         result: dict[str, Any] = {"devices": count, "memory_mib_before": server.memory()["control"]}
         for name, act in (("first", town.register), ("renewal", town.register), ("keepalive", town.keep_alive)):
             before, repeated = server.cpu()["control"], town.repeated
-            seconds = await _all(town, act)
+            seconds = await everyone(town.devices, act)
             used = server.cpu()["control"] - before
             result[name] = {
                 "per_s": round(count / seconds), "per_cpu_s": round(count / used), "us": round(used / count * 1e6),
