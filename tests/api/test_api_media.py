@@ -128,3 +128,30 @@ async def test_segment_on_a_volume_that_is_gone_has_no_link(world: World):
 
     world.recordings.segments = [replace(world.recordings.segments[0], volume="/gone")]
     assert (await world.call("GET", f"{RECORDING}s"))["segments"][0]["url"] is None
+
+
+async def test_a_calendar_shows_days_with_what_they_hold(world: World):
+    answer = await world.call(
+        "GET", f"/devices/{D1}/channels/{C1}/recordings/calendar?month=2026-03&zone=%2B08:00", user="viewer"
+    )
+    assert answer["days"] == [
+        {"date": "2026-02-28", "recorded_s": 43200.0, "coverage": 0.5, "bytes": 9000},
+        {"date": "2026-03-01", "recorded_s": 0.0, "coverage": 0.0, "bytes": 0},
+    ]
+    assert world.archive.asked == [(K1, "2026-03", "+08:00")]
+    await world.call("GET", path, status=400)
+    await world.call("GET", f"{path}?month=soon", status=400)
+
+
+async def test_the_overview_says_what_is_kept_and_what_is_missing(world: World):
+    answer = await world.call("GET", "/overview", user="viewer")
+    assert answer["recording"] == {"due": 2, "recording": 1}
+    assert [(disk["path"], disk["number"], disk["kept_h"]) for disk in answer["disks"]] == [
+        ("/v1", 1, 48.0),
+        ("/gone", None, 0.0),
+    ]
+    assert answer["kept"] == [{"retention_hours": 360.0, "channels": 2, "shortest_h": 24.0, "longest_h": 48.0}]
+    (missing,) = answer["missing"]
+    assert (missing["name"], missing["cause"], missing["since"]) == ("东大门", "no_picture", "2026-03-01T07:00:00.000Z")
+    assert answer["missing_total"] == 7
+    assert answer["gaps"] == [{"cause": "no_media", "gaps": 3, "channels": 2, "lasting": 1, "seconds": 90.0}]
