@@ -131,9 +131,8 @@ async def test_segment_on_a_volume_that_is_gone_has_no_link(world: World):
 
 
 async def test_a_calendar_shows_days_with_what_they_hold(world: World):
-    answer = await world.call(
-        "GET", f"/devices/{D1}/channels/{C1}/recordings/calendar?month=2026-03&zone=%2B08:00", user="viewer"
-    )
+    path = f"/devices/{D1}/channels/{C1}/recordings/calendar"
+    answer = await world.call("GET", f"{path}?month=2026-03&zone=%2B08:00", user="viewer")
     assert answer["days"] == [
         {"date": "2026-02-28", "recorded_s": 43200.0, "coverage": 0.5, "bytes": 9000},
         {"date": "2026-03-01", "recorded_s": 0.0, "coverage": 0.0, "bytes": 0},
