@@ -237,6 +237,16 @@ async def test_recording_and_viewing_are_separate_holders() -> None:
         await until(lambda: "BYE call-1" in world.log)
 
 
+async def test_recording_that_is_switched_off_stops_at_once_though_somebody_watches() -> None:
+    world = World()
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+        await sessions.hold_for_recording(KEY)
+        sessions.release_recording(KEY)
+        assert [line for line in world.log if line.startswith("recording")][-1] == "recording False"
+        assert not any(line.startswith("BYE") for line in world.log)
+
+
 async def test_a_bye_of_the_device_is_answered_and_ends_the_stream() -> None:
     world = World()
     ended: list[StreamDown] = []

@@ -172,8 +172,9 @@ class SessionService:
         stream = self._streams.get(key)
         if stream is None or not stream.is_recorded:
             return
+        stream.holders.discard(RECORDING)
+        self._apply_recording(stream)  # at once: somebody who watches may hold the stream for hours
         self._start(self._release(stream, RECORDING))
-        self._apply_recording(stream)
 
     def is_recording(self, key: ChannelKey) -> bool:
         stream = self._streams.get(key)
