@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 DOMAIN = "3402000000"
+#: Between two cameras: one source may ask 500 times a second.
+_PAUSE_S = 0.006
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Light(asyncio.DatagramProtocol):
         self.transport = cast("asyncio.DatagramTransport", transport)
         self.own = "{}:{}".format(*transport.get_extra_info("sockname"))
         self._register("")
+
+    def register_again(self) -> None:
+        """Begins anew where a datagram was lost."""
+        if not self.registered.is_set():
+            self._register("")
 
     def _register(self, authorization: str) -> None:
         self._request("REGISTER", f"Contact: <sip:{self.device}@{self.own}>\r\nExpires: 3600\r\n{authorization}", "")
@@ -137,7 +144,10 @@ async def start(count: int, *, sip_port: int, server_id: str, password: str) -> 
         light = Light(device, ("127.0.0.1", sip_port), server_id, password, wanted)
         await loop.create_datagram_endpoint(lambda light=light: light, local_addr=("127.0.0.1", 0))  # type: ignore[misc]
         lights.append(light)
-    async with asyncio.timeout(60):
-        for light in lights:
-            await light.registered.wait()
+        await asyncio.sleep(_PAUSE_S)
+    async with asyncio.timeout(120):
+        while waiting := [light for light in lights if not light.registered.is_set()]:
+            await asyncio.sleep(1)
+            for light in waiting:
+                light.register_again()
     return wanted
