@@ -92,8 +92,16 @@ async def _all_record(place: Town, *, seconds: float) -> None:
 
 async def _check_coverage(place: Town, report: Report, deaths: list[Death], began: float, ended: float) -> None:
     """Every hole of every channel belongs to a death that may cost so much, and is listed with a cause."""
-    await asyncio.sleep(10)  # the last segments are closed
     worst: dict[str, float] = {}
+
+    async def closed() -> bool:
+        pages = [await place.server.recordings(channel) for channel in place.channels.values()]
+        return all(page["segments"] and _unix(page["segments"][-1]["end"]) > ended - SEAM_S for page in pages)
+
+    try:
+        await poll(closed, seconds=30, what="the last segments closed", pause=1)
+    except AssertionError as error:
+        report.faults.append(str(error))
     for channel in place.channels.values():
         page = await place.server.recordings(channel)
         spans = sorted((_unix(segment["start"]), _unix(segment["end"])) for segment in page["segments"])
