@@ -73,23 +73,25 @@ async def test_health_needs_no_login_and_names_parts_without_folders_or_faults(w
         ],
         "0",
     )
-    async with world.client.get("/health") as response:
-        assert response.status == 200
-        assert await response.json() == {
+    for path in ("/health", "/api/v1/health"):
+        async with world.client.get(path) as response:
+            assert response.status == 200
+            said = await response.json()
+        assert said == {
             "status": "degraded",
             "version": "0",
             "parts": [
-                {"name": "control", "state": "running"},
-                {"name": "database", "state": "failing"},
-                {"name": "volume 1", "state": "failed"},
-                {"name": "volume, not configured any more", "state": "running"},
+                {"name": "control", "state": "running", "pid": 7},
+                {"name": "database", "state": "failing", "pid": None},
+                {"name": "volume 1", "state": "failed", "pid": None},
+                {"name": "volume, not configured any more", "state": "running", "pid": None},
             ],
         }
 
 
-async def test_health_of_the_api_needs_a_login_and_says_what_is_wrong(world: World):
+async def test_who_is_logged_in_is_told_what_is_wrong(world: World):
     world.health = Health("degraded", [Part("volume /v1", "failed", None, "/v1: Input/output error")], "0")
-    answer = await world.call("GET", "/health", user="viewer")
+    answer = await world.call("GET", "/system", user="viewer")
     assert answer["parts"] == [{"name": "volume /v1", "state": "failed", "pid": None, "detail": "/v1: Input/output error"}]
 
 

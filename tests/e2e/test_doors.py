@@ -26,8 +26,9 @@ async def test_strangers_see_states_and_figures_but_no_folder_and_no_secret(tmp_
             assert str(tmp_path) not in text
             assert ADMIN_PASSWORD not in text
             assert SIP_PASSWORD not in text
-        await running.call("GET", "/health", token="", status=401)
-        assert {part["state"] for part in (await running.call("GET", "/health"))["parts"]} == {"running"}
+        assert (await running.call("GET", "/health", token=""))["status"] == "ok"
+        await running.call("GET", "/system", token="", status=401)
+        assert {part["state"] for part in (await running.call("GET", "/system"))["parts"]} == {"running"}
 
 
 async def test_a_user_is_made_logs_in_is_bounded_by_its_role_and_ends(tmp_path: Path):

@@ -92,7 +92,7 @@ def create_api(services: Services, *, max_body_bytes: int = 1 << 20) -> web.Appl
 
     for endpoint in ROUTES:
         app.router.add_route(endpoint.method, PREFIX + endpoint.path, bind(endpoint))
-    app.router.add_get("/health", bind(access.LIVENESS))
+    app.router.add_get("/health", bind(access.health))
     app.router.add_get("/metrics", serve_metrics)
     app.router.add_get(f"{PREFIX}/events", events.serve, allow_head=False)
     app.router.add_get("/api/openapi.json", serve_document)

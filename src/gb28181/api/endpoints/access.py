@@ -32,15 +32,10 @@ class PartView(Model):
     detail: str
 
 
-class HealthView(Model):
-    status: Literal["ok", "degraded"]
-    parts: list[PartView]
-    version: str
-
-
 class LivenessPart(Model):
     name: str
     state: str
+    pid: int | None
 
 
 class LivenessView(Model):
@@ -89,6 +84,7 @@ class SystemView(Model):
     recording: RecordingCounts
     sessions: int
     volumes: list[VolumeView]
+    parts: list[PartView]
     sip: SipView
 
 
@@ -113,23 +109,15 @@ async def login(call: Call[None, LoginRequest]) -> LoginAnswer:
     return LoginAnswer(token=made.token, expires_at=made.expires_at, username=made.caller.username, role=made.caller.role)
 
 
-async def liveness(call: Call[None, None]) -> LivenessView:
-    """Shows which parts of the server run. Needs no login, so it names no folder, address or fault."""
+@route("GET", "/health", right=None, response=LivenessView)
+async def health(call: Call[None, None]) -> LivenessView:
+    """Shows which parts of the server run. Needs no login, so it names no folder, address or fault; `/system` does."""
     found = call.services.health()
-    parts = [LivenessPart(name=_public_name(part.name, call.services.volumes), state=part.state) for part in found.parts]
+    parts = [
+        LivenessPart(name=_public_name(part.name, call.services.volumes), state=part.state, pid=part.pid)
+        for part in found.parts
+    ]
     return LivenessView(status=found.status, version=found.version, parts=parts)
-
-
-#: At `/health`, beside the API: for load balancers and supervisors, which have no login.
-LIVENESS = route("GET", "/health", right=None, response=LivenessView)(liveness)
-
-
-@route("GET", "/health", right="view", response=HealthView)
-async def health(call: Call[None, None]) -> HealthView:
-    """Shows which parts of the server run, with what is wrong. `/health` without `/api/v1` needs no login and tells less."""
-    found = call.services.health()
-    parts = [PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in found.parts]
-    return HealthView(status=found.status, parts=parts, version=found.version)
 
 
 def _public_name(name: str, volumes: Sequence[str]) -> str:
@@ -142,7 +130,7 @@ def _public_name(name: str, volumes: Sequence[str]) -> str:
 
 @route("GET", "/system", right="view", response=SystemView)
 async def system(call: Call[None, None]) -> SystemView:
-    """Shows counts, volumes, and what to type into a camera."""
+    """Shows counts, volumes, parts with what is wrong with them, and what to type into a camera."""
     services = call.services
     devices = services.devices.devices()
     channels = [channel for channel in services.catalog.all_channels() if not channel.is_gone]
@@ -167,6 +155,9 @@ async def system(call: Call[None, None]) -> SystemView:
                 error=state.error,
             )
             for state in services.volume_states()
+        ],
+        parts=[
+            PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in services.health().parts
         ],
         sip=SipView(server_id=sip.server_id, domain=sip.domain, host=sip.host, port=sip.port, transports=list(sip.transports)),
     )
