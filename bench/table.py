@@ -210,7 +210,7 @@ def tell(row: Row, runs: list[Run]) -> list[Line]:
     """Lines of a row; one that says "void" when no run counts."""
     good = [run for run in runs if not run.get("void")]
     if not good:
-        return [Line(row.name, "void: the sender ran late", "", "", None)]
+        return [Line(row.name, "void: the sender ran late, or viewers were closed", "", "", None)]
     return row.lines(good)
 
 
