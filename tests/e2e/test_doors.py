@@ -14,7 +14,7 @@ async def test_strangers_see_states_and_figures_but_no_folder_and_no_secret(tmp_
         async def settled() -> str | None:
             async with running.client.get(f"{running.url}/health") as response:
                 text = await response.text()
-            return text if '"volume 0"' in text else None
+            return text if '"volume 0"' in text and '"status":"ok"' in text else None
 
         said = [await poll(settled, seconds=60, what="the volume in /health", log=running.log)]
         for path in ("/metrics", "/metrics/edge", "/api/openapi.json"):
