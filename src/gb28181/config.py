@@ -82,7 +82,7 @@ class HttpSettings(_Section):
     requests_per_s: float = Field(100, gt=0)
     max_sessions_per_user: int = Field(100, ge=1)
     max_connections: int = Field(6000, ge=10)
-    max_idle_connections_per_source: int = Field(256, ge=8)
+    max_idle_connections_per_source: int = Field(1024, ge=8)
     request_head_s: float = Field(15, gt=0)
     request_body_s: float = Field(30, gt=0)
     keep_alive_s: float = Field(75, gt=0)

@@ -37,7 +37,8 @@ def footage(world):
 def link(start: float, end: float, kind: str = "mp4", *, token: str | None = None, action: str = "export") -> str:
     """Path of an export; seconds after `T0`."""
     name = f"{T0 // 1000 + round(start * 1000)}-{T0 // 1000 + round(end * 1000)}.{kind}"
-    signed = tokens.sign(KEY, action, f"{DEVICE}/{CHANNEL}/{name}", int(time.time()) + 3600)  # made at collection, opened much later
+    # Made when tests are collected, opened much later.
+    signed = tokens.sign(KEY, action, f"{DEVICE}/{CHANNEL}/{name}", int(time.time()) + 3600)
     return f"/media/export/{DEVICE}/{CHANNEL}/{name}?token={signed if token is None else token}"
 
 
