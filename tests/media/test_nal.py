@@ -133,3 +133,14 @@ def test_sets_are_bounded(bodies):
     for body in bodies:
         sets.see(nal.H264_PPS, b"\x68" + body)
     assert len(sets._pps) <= ParameterSets.MAX_SETS
+
+
+def test_the_first_sequence_is_found_behind_pack_header_and_map():
+    """Spec 05 §4: the whole mini key frame; its sequence parameter set is a stub that tells no size."""
+    frame = bytes.fromhex(
+        "000001BA440016FC8401013883F8000001BB000C809C4105E17FE0E800C0C200000001BC0012E0FF000000081BE0000090C00000FEDFB1D7"
+        "000001E00020848005210005BF21000000016742C01E0000000168CE3C80000000016588843A"
+    )
+    assert nal.first_sequence(frame) == ("h264", bytes.fromhex("6742C01E"))
+    assert nal.first_sequence(frame[:60]) is None
+    assert nal.first_sequence(b"") is None

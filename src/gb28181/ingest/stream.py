@@ -15,7 +15,7 @@ from gb28181.config import MediaSettings
 from gb28181.ingest.batch import Expected, Packets, traits_of
 from gb28181.ingest.lock import NOWHERE, Source, SourceLock, Verdict, address_of
 from gb28181.ingest.recorder import Recorder
-from gb28181.media import rtcp, rtp
+from gb28181.media import nal, rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
 from gb28181.media.reorder import Reorder, Run
 from gb28181.messages import LOSS, RECORDED, EndCause, MediaTransport, OpenReceiver, Progress, StreamState
@@ -35,6 +35,8 @@ _NOTES: Final = {
 _SIP_NOTE: Final = "SIP arrives on the media port: the camera's SIP server port is set to a media port"
 _BESIDE_NOTE: Final = "payload type {} beside the program stream is not recorded"
 _IDLE_KBPS_S: Final = 1.0
+#: Parameter sets stand at the start of a key frame, behind pack header, system header and stream map.
+_SEQUENCE_WITHIN: Final = 1024
 
 
 @dataclass(slots=True)
@@ -81,9 +83,9 @@ class Stream:
     __slots__ = (
         "_bytes", "_connected_at", "_cutter", "_first_key_at", "_first_ps_at", "_first_rtp_at", "_foreign", "_gop",
         "_gop_bytes", "_gop_s", "_kbps", "_last_key_at", "_last_media_at", "_lock", "_moment", "_packets", "_probe",
-        "_rated_at", "_rated_bytes", "_reorder", "_say", "_settings", "_straight", "_timestamp", "channel_id", "deadline_s",
-        "device_id", "expected", "format", "is_silent", "last_heard", "note", "opened", "port", "reception", "recorder",
-        "source_name", "stream_id", "transport", "watchers",
+        "_rated_at", "_rated_bytes", "_reorder", "_say", "_sequence", "_settings", "_size", "_straight", "_timestamp",
+        "channel_id", "deadline_s", "device_id", "expected", "format", "is_silent", "last_heard", "note", "opened", "port",
+        "reception", "recorder", "source_name", "stream_id", "transport", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +119,8 @@ class Stream:
         self._connected_at = self._first_rtp_at = self._first_ps_at = self._first_key_at = 0
         self._last_media_at = self._last_key_at = 0
         self._gop_s = 0.0
+        self._sequence = b""
+        self._size = (0, 0)
         self._packets = self._bytes = self._foreign = 0
         # What went the straight way since `_settle`, and the last RTP timestamp of it.
         self._straight = 0
@@ -331,6 +335,8 @@ class Stream:
             source=self.source_name,
             format=self.format,
             note=(self.recorder.note if self.recorder is not None else "") or self.note,
+            width=self._size[0],
+            height=self._size[1],
             segment_start=segment.start_us if segment is not None else 0,
             volume=segment.slot.root if segment is not None else "",
         )
@@ -449,12 +455,22 @@ class Stream:
                 recorder.add(piece, self._moment.now)
 
     def _key_frame(self, piece: Piece) -> None:
+        self._measure(piece.data)
         if self._last_key_at:
             self._gop_s = (piece.at - self._last_key_at) / 1e6
         self._last_key_at = piece.at
         if not self._first_key_at:
             self._first_key_at = piece.at
             self._progress("first_key_frame")
+
+    def _measure(self, data: bytes) -> None:
+        """Takes the size of the pictures from the sequence parameter set, when it changes (quirk Q143)."""
+        found = nal.first_sequence(data[:_SEQUENCE_WITHIN])
+        if found is None or found[1] == self._sequence:
+            return
+        self._sequence = found[1]
+        info = nal.sequence_info(*found)
+        self._size = (info.width, info.height) if info is not None else (0, 0)
 
     def _remember(self, piece: Piece) -> None:
         """Keeps the bytes since the last key frame for who may join; a stream that is not recorded is there to be watched."""

@@ -113,6 +113,15 @@ def sequence_info(codec: VideoCodec, sps: bytes) -> SequenceInfo | None:
     return info if sane and info.depth_luma <= 16 and info.depth_chroma <= 16 else None
 
 
+def first_sequence(data: bytes) -> tuple[VideoCodec, bytes] | None:
+    """The first sequence parameter set among start codes: of an access unit, or of the packs of a program stream."""
+    for unit in split(data):
+        codec = probe(unit[0], unit[1]) if len(unit) > 1 else None
+        if codec is not None and nal_type(codec, unit) == (H264_SPS if codec == "h264" else H265_SPS):
+            return codec, unit
+    return None
+
+
 class _Bits:
     """Reads bits; IndexError past the end."""
 
