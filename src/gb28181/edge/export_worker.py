@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 from gb28181.edge.export_movie import CannotExport, Movie
 from gb28181.edge.recorded import Recordings
 from gb28181.errors import Gb28181Error
+from gb28181.ops.priority import set_priority
 
 _EVERY_S: Final = 0.25
 _NICE: Final = 10
@@ -90,7 +91,8 @@ def make(task: Task, out: BinaryIO, say: Callable[[Progress], None], clock: Call
 
 
 def main() -> int:
-    os.nice(_NICE)
+    os.setsid()  # a session of its own, so that its priority counts against others' sessions too
+    set_priority(_NICE)
     gc.disable()  # nothing here makes cycles, and millions of small objects pass
     fields = json.loads(sys.argv[1])
     task = Task(**{**fields, "volumes": tuple(fields["volumes"])})

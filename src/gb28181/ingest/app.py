@@ -25,6 +25,7 @@ from gb28181.ingest.service import Ingest, Lateness
 from gb28181.ingest.stream import Moment
 from gb28181.ingest.volumes import Strays
 from gb28181.messages import Done, Hello
+from gb28181.ops.priority import set_priority
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ def main(
     clock, moment, lateness = Clock(), Moment(time.monotonic()), Lateness()
     moment.utc_us = clock.utc_us()
     _raise_file_limit()
-    _go_first()
+    # A viewer or an export that waits 100 ms is served late, a camera is lost.
+    if not set_priority(_PRIORITY):
+        logger.debug("no right to a higher priority: give CAP_SYS_NICE, or Nice= in systemd")
     journal_path = data / "journal" / f"{name}.jsonl"
     journal_path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(journal_path)
@@ -112,14 +115,6 @@ def _shut_down(ingest: Ingest, server: Server, journal: Journal) -> None:
         server.tell_control(Done(order.request_id))
     server.close()
     journal.stop()
-
-
-def _go_first() -> None:
-    """Asks for the core before everybody else: a viewer or an export that waits 100 ms is served late, a camera is lost."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
-    except PermissionError:
-        logger.debug("no right to a higher priority: set Nice=-10 (systemd) or CAP_SYS_NICE")
 
 
 def _raise_file_limit() -> None:
