@@ -11,7 +11,7 @@ from gb28181.accounts.model import AuditEntry, User
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.device.model import Address, Device, Route, SipTransport
 from gb28181.ids import DeviceId
-from gb28181.messages import EndCause, MediaTransport, Snapshot, StreamState
+from gb28181.messages import EndCause, MediaTransport, StreamState
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.session.model import Dialog, StreamRecord
 
@@ -156,8 +156,6 @@ class Ingests(Protocol):
 
     async def close_receiver(self, ingest: str, stream_id: str, cause: EndCause) -> None:
         """Closes it and waits until its segment is closed; an ingest that is gone counts as closed."""
-
-    async def snapshot(self, ingest: str) -> Snapshot: ...
 
     async def delete_segments(self, volume: str, paths: Sequence[str]) -> frozenset[str]:
         """Removes closed segments; returns the paths that could **not** be removed.

@@ -13,9 +13,9 @@ from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.clock import Clock
 from gb28181.config import MediaSettings, SipSettings
 from gb28181.device.model import Address, Device, Route
-from gb28181.errors import MediaRefused, NotFound, PeerTimeout, Unavailable, Unreachable
+from gb28181.errors import MediaRefused, NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
-from gb28181.messages import Progress, Snapshot
+from gb28181.messages import Progress
 from gb28181.ports import Answered, Receiver, SipRequest, SipResponse
 from gb28181.session.model import Dialog, StreamRecord
 from gb28181.session.service import SessionService
@@ -120,9 +120,6 @@ class World:
     async def close_receiver(self, ingest: str, stream_id: str, cause: str) -> None:
         self.log.append(f"close receiver {cause}")
         self.receivers.pop(stream_id, None)
-
-    async def snapshot(self, ingest: str) -> Snapshot:
-        raise Unavailable("not in this test")
 
     async def delete_segments(self, volume: str, paths: Sequence[str]) -> frozenset[str]:
         return frozenset()

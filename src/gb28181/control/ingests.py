@@ -39,9 +39,7 @@ from gb28181.messages import (
     Snapshot,
     SnapshotRequest,
     Statistics,
-    Stop,
     StreamEnded,
-    StreamState,
     encode,
 )
 from gb28181.ports import Receiver
@@ -254,27 +252,12 @@ class IngestLinks:
         link.assigned = max(0, link.assigned - 1)
         await link.ask(lambda number: CloseReceiver(number, stream_id, cause), Done)
 
-    async def snapshot(self, ingest: str) -> Snapshot:
-        link = self.links.get(ingest)
-        if link is None:
-            raise Unavailable(f"there is no {ingest}")
-        return await link.ask(SnapshotRequest, Snapshot)
-
     async def delete_segments(self, volume: str, paths: Sequence[str]) -> frozenset[str]:
         link = next((link for link in self.links.values() if link.is_up), None)
         if link is None:
             raise Unavailable("no media process is running")
         done = await link.ask(lambda number: DeleteSegments(number, volume, tuple(paths)), Done)
         return frozenset(done.failed)
-
-    def states(self) -> list[StreamState]:
-        """Every stream as last reported."""
-        return [state for link in self.links.values() if link.statistics for state in link.statistics.streams]
-
-    def stop(self) -> None:
-        """Tells every ingest to close its segments and end."""
-        for link in self.links.values():
-            link.tell(Stop())
 
     def _tell(self, ingest: str, message: Any) -> None:
         if (link := self.links.get(ingest)) is not None:

@@ -188,9 +188,6 @@ class SessionService:
         stream = self._by_id.get(stream_id)
         return stream.key if stream else None
 
-    def stream_states(self) -> list[StreamState]:
-        return [stream.state for stream in self._streams.values() if stream.state]
-
     def owner_of_call(self, call_id: str) -> ChannelKey | None:
         """Channel of a running dialog: whom a request inside it is from (quirk Q32)."""
         return self._dialogs.channel_of(call_id)
