@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -56,7 +57,7 @@ class Seat:
 async def seat(browser: Browser) -> AsyncIterator[Seat]:
     of = demo_server.world()
     async with demo_server.serving(of) as address:
-        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN", timezone_id=_zone())
         page = await context.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -64,6 +65,12 @@ async def seat(browser: Browser) -> AsyncIterator[Seat]:
         yield Seat(page, of, address, complaints)
         await context.close()
     assert complaints == []
+
+
+def _zone() -> str:
+    """A zone where it is between noon and one now, so that the recordings of the last hours are of today."""
+    ahead = 12 - datetime.now(UTC).hour
+    return f"Etc/GMT{-ahead:+d}"  # POSIX: GMT-8 is eight hours ahead
 
 
 def _channel(number: int) -> str:
@@ -218,7 +225,7 @@ async def test_a_recording_opens_at_the_moment_of_its_address(seat: Seat):
     at = _ago(minutes=30)
     await seat.login(_playback(at))
     await _plays_from(seat, at)
-    today = seat.page.get_by_test_id(f"calendar-{datetime.now():%Y-%m-%d}")
+    today = seat.page.get_by_test_id(f"calendar-{at.astimezone(ZoneInfo(_zone())):%Y-%m-%d}")
     await expect(today).not_to_have_attribute("data-coverage", "0")
     await expect(today).to_have_class(re.compile("is-chosen"))
 
