@@ -50,6 +50,10 @@ class Conflict(Gb28181Error):
     """The request contradicts the present state (API 409)."""
 
 
+class NotInEdition(Conflict):
+    """The device speaks an edition of the standard that has no such command (API 409, code `edition`)."""
+
+
 class Invalid(Gb28181Error):
     """A value from an operator or a configuration file cannot be used (API 400)."""
 
