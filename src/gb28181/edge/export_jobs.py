@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import sys
@@ -27,8 +28,11 @@ _KEPT_S: Final = 3600.0
 _MOST_BYTES: Final = 16 << 30
 #: Nothing is exported into the last part of a disk: it belongs to what is being recorded.
 _LEFT_FREE: Final = 0.05
-_READ: Final = 1 << 18
+_READ: Final = 1 << 20
 _FOLDER: Final = ".exports"
+#: A worker allocates megabytes per group of pictures; glibc would give each back to the system at once, and take the page
+#: faults of the next one: an eighth of the whole work. Other libraries ignore these.
+_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
 
 
 class Worker:
@@ -51,7 +55,7 @@ class Worker:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gb28181.edge.export_worker", self._task.argument(),
                 stdin=asyncio.subprocess.DEVNULL, stdout=file or asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                limit=_READ * 2,
+                limit=_READ * 2, env=os.environ | _ALLOCATOR,
             )  # fmt: skip
         finally:
             if file is not None:

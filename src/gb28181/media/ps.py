@@ -313,7 +313,8 @@ class PsParser:
         if start > end:
             self.faults["pes-header-too-long"] += 1
             return True
-        payload = bytes(buffer[start:end])
+        with memoryview(buffer) as view:  # one copy, where a slice of the buffer would make two
+            payload = bytes(view[start:end])
         if code >= 0xE0:
             # Only a packet that ended where it said can be told to be the last of its picture.
             self._pictures.feed(payload, pts, dts, 0 if lied else end)

@@ -300,7 +300,8 @@ class Pictures:
         self._reset()
 
     def _emit(self, end: int) -> None:
-        data = bytes(self._es[:end])
+        with memoryview(self._es) as view:
+            data = bytes(view[:end])
         self._cut(end)
         # A stray start code before the next pack (quirk Q137) is no NAL unit.
         while data.endswith((b"\x00\x00\x00\x01", b"\x00\x00\x01")):
