@@ -388,6 +388,20 @@ class WantStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """How far a device is with what it fetches from us or leaves with us; the newest one of a session counts.
+
+    Args:
+        session_id: SessionID of the upgrade or of the snapshots.
+        done, total: Bytes of a firmware, or number of pictures.
+    """
+
+    session_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackControl:
     """A wish of the API for a playback session: control to edge. An edge that does not know the session ignores it.
 
@@ -410,7 +424,7 @@ _KINDS: Final[dict[str, type]] = {
     for kind in (
         Attach, SnapshotRequest, OpenReceiver, ConfirmReceiver, SetRecording, CloseReceiver, DeleteSegments,
         Acknowledge, Stop, Hello, ReceiverOpened, Done, Failed, Snapshot, Progress, SegmentClosed, StreamEnded,
-        Statistics, Watch, Unwatch, WatchStarted, WatchEnded, Viewers, WantStream, PlaybackControl,
+        Statistics, Watch, Unwatch, WatchStarted, WatchEnded, Viewers, WantStream, Transfer, PlaybackControl,
     )
 }  # fmt: skip
 
