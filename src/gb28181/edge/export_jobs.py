@@ -29,6 +29,7 @@ _MOST_BYTES: Final = 16 << 30
 #: Nothing is exported into the last part of a disk: it belongs to what is being recorded.
 _LEFT_FREE: Final = 0.05
 _READ: Final = 1 << 20
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FOLDER: Final = ".exports"
 #: A worker allocates megabytes per group of pictures; glibc would give each back to the system at once, and take the page
 #: faults of the next one: an eighth of the whole work. Other libraries ignore these.
@@ -41,6 +42,7 @@ class Worker:
     def __init__(self, task: Task, path: Path | None = None) -> None:
         self._task = task
         self._path = path
+        self._in: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self.progress = Progress(0.0, 0)
@@ -50,16 +52,17 @@ class Worker:
         return self.progress.done
 
     async def __aenter__(self) -> Worker:
-        file = await asyncio.to_thread(self._path.open, "xb") if self._path is not None else None
+        out = await asyncio.to_thread(os.open, self._path, _NEW_FILE, 0o666) if self._path is not None else self._pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gb28181.edge.export_worker", self._task.argument(),
-                stdin=asyncio.subprocess.DEVNULL, stdout=file or asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                limit=_READ * 2, env=os.environ | _ALLOCATOR,
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=asyncio.subprocess.PIPE, env=os.environ | _ALLOCATOR,
             )  # fmt: skip
+        except BaseException:
+            self._close()
+            raise
         finally:
-            if file is not None:
-                file.close()
+            os.close(out)
         self._listening = asyncio.create_task(self._listen(self._process))
         return self
 
@@ -70,14 +73,34 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         self._listening.cancel()
+        self._close()
         # Shielded: a worker must be gone when its user is.
         await asyncio.shield(self._process.wait())
 
     async def read(self) -> bytes:
-        """More of the file; b"" at its end."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        return await self._process.stdout.read(_READ)
+        """More of the file; b"" at its end. Not asyncio's stream: it would copy every byte twice more."""
+        assert self._in is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return os.read(self._in, _READ)
+            readable = asyncio.Event()
+            loop.add_reader(self._in, readable.set)
+            try:
+                await readable.wait()
+            finally:
+                loop.remove_reader(self._in)
+
+    def _pipe(self) -> int:
+        """Its writing end."""
+        self._in, out = os.pipe()
+        os.set_blocking(self._in, False)
+        return out
+
+    def _close(self) -> None:
+        if self._in is not None:
+            os.close(self._in)
+            self._in = None
 
     async def finished(self) -> None:
         """Until the process has said its last."""

@@ -128,9 +128,9 @@ class Mp4Writer:
         offset = self.size + len(head) + 8
         offset += self._video.add(pictures, offset, self._video_formats.index(video) + 1)
         self._sound.add(sound, offset, 1)
-        data = b"".join([sample.data for sample in (*pictures, *sound)])
-        self.size += len(head) + 8 + len(data)
-        return b"".join((head, _U32.pack(len(data) + 8), b"mdat", data))
+        size = 8 + sum(len(sample.data) for sample in (*pictures, *sound))
+        self.size += len(head) + size
+        return b"".join((head, _U32.pack(size), b"mdat", *[sample.data for sample in (*pictures, *sound)]))
 
     def begin_sound(self, sound: SoundFormat, sample: int) -> None:
         """Declares the sound; its first frame stands `sample` samples after the first picture."""
