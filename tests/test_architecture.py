@@ -16,7 +16,7 @@ VOCABULARY = {"errors", "ids", "clock", "bus", "config", "messages", "tokens"}
 WIRE = {"sip", "manscdp", "media", "storage"}
 ADAPTERS = {"database", "api", "ops"}
 PROCESSES = {"control", "ingest", "edge", "__main__"}
-FEATURES = {"device", "catalog", "session", "recording", "accounts"}
+FEATURES = {"device", "catalog", "session", "recording", "accounts", "ptz"}
 
 
 def level(module: str) -> int:
@@ -29,7 +29,7 @@ def level(module: str) -> int:
         return 1
     if parts[0] in FEATURES:
         return 2 if parts[-1] == "model" else 3
-    if parts[0] in ("ports", "router"):
+    if parts[0] in ("ports", "router", "exchange"):
         return 3
     if parts[0] in PROCESSES:
         return 5
@@ -68,7 +68,7 @@ def test_a_module_imports_only_lower_levels_or_its_own_folder(module: str) -> No
         elif level(module) == 1:
             allowed = level(target) == 0
         elif level(module) == 3 and level(target) == 3:
-            allowed = target in ("gb28181.ports", "gb28181.router")
+            allowed = target in ("gb28181.ports", "gb28181.router", "gb28181.exchange")
         elif level(module) == 5:
             allowed = level(target) < 5 or folder == ["control"]
         else:

@@ -5,6 +5,8 @@ A fault of the peer and a bug of our own caller are different types: a parser ra
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class Gb28181Error(Exception):
     """Base of everything this package raises on purpose."""
@@ -90,6 +92,35 @@ class NoPicture(Gb28181Error):
     def __init__(self, message: str, *, stage: str, detail: dict[str, str | int | float] | None = None) -> None:
         super().__init__(message)
         self.stage = stage
+        self.detail = detail or {}
+
+
+CommandStage = Literal["not_sent", "no_sip_answer", "sip_status", "no_response", "result_error"]
+
+
+class CommandFailed(Gb28181Error):
+    """A device did not do, or did not tell, what it was asked for; says how far the command came.
+
+    Args:
+        text: What was seen; the message puts device and command before it.
+        stage: `not_sent`: no way to the device. `no_sip_answer`: silence. `sip_status`: the MESSAGE was refused.
+            `no_response`: accepted, and its Response never came. `result_error`: the Response says ERROR.
+        detail: Facts for the operator: SIP status, seconds waited.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        device_id: str,
+        cmd_type: str,
+        stage: CommandStage,
+        detail: dict[str, str | int | float] | None = None,
+    ) -> None:
+        super().__init__(f"{cmd_type} to device {device_id}: {text}")
+        self.device_id = device_id
+        self.cmd_type = cmd_type
+        self.stage: CommandStage = stage
         self.detail = detail or {}
 
 

@@ -29,6 +29,8 @@ from gb28181.api.events import EventStream
 from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services
 from gb28181.errors import (
+    CommandFailed,
+    CommandStage,
     Conflict,
     Denied,
     Gb28181Error,
@@ -142,6 +144,8 @@ def failure(error: Gb28181Error) -> web.Response:
         return _denied(error)
     if isinstance(error, NoPicture):
         return _no_picture(error)
+    if isinstance(error, CommandFailed):
+        return _command_failed(error)
     for kind, status, code in ERRORS:
         if isinstance(error, kind):
             detail = {"errors": error.problems} if isinstance(error, BadRequest) else None
@@ -169,6 +173,21 @@ def _no_picture(error: NoPicture) -> web.Response:
     else:
         status, code = 504, "no_picture"
     return _problem(status, code, str(error), stage=str(error.stage), detail=error.detail or None)
+
+
+_COMMAND_CODES: Final[dict[CommandStage, tuple[int, str]]] = {
+    "not_sent": (503, "device_offline"),
+    "no_sip_answer": (504, "peer_timeout"),
+    "sip_status": (502, "refused_by_device"),
+    "no_response": (504, "peer_timeout"),
+    "result_error": (502, "refused_by_device"),
+}
+
+
+def _command_failed(error: CommandFailed) -> web.Response:
+    status, code = _COMMAND_CODES[error.stage]
+    detail = {"device_id": error.device_id, "command": error.cmd_type, **error.detail}
+    return _problem(status, code, str(error), stage=error.stage, detail=detail)
 
 
 def _problem(status: int, code: str, message: str, **more: Any) -> web.Response:
