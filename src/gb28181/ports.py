@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from gb28181.accounts.model import AuditEntry, User
 from gb28181.catalog.model import Channel, ChannelKey
-from gb28181.device.model import Address, Device, Route, SipTransport
+from gb28181.device.model import Address, Device, Profile, Route, SipTransport
 from gb28181.ids import DeviceId
 from gb28181.messages import EndCause, MediaTransport, StreamState
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
@@ -177,6 +177,9 @@ class Devices(Protocol):
 
     def route(self, device_id: DeviceId) -> Route:
         """Raises: Unreachable: it is offline; an old address is never used (W16)."""
+
+    def profile(self, device_id: DeviceId) -> Profile:
+        """How a device is treated: edition, charset and what its vendor does otherwise; of an unknown one, as any."""
 
     def remember_media_transport(self, device_id: DeviceId, transport: MediaTransport) -> None: ...
 

@@ -16,7 +16,8 @@ from gb28181.api.services import Health, Part, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.clock import Clock
-from gb28181.device.model import Address, Device, Profile, Registration, RegistrationRefused, Route
+from gb28181.device.model import NOTHING, Address, Device, ProfileValue, Registration, RegistrationRefused, Route
+from gb28181.device.profile import Profiles
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound
 from gb28181.ids import DeviceId
 from gb28181.messages import PlaybackControl, StreamState, VolumeState
@@ -102,10 +103,17 @@ class FakeDevices:
         return self.get(device_id)
 
     async def update(
-        self, device_id: str, *, name: str | None = None, password: str | None = None, profile: Profile | None = None
+        self,
+        device_id: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        overrides: Mapping[str, ProfileValue | None] = NOTHING,
     ) -> Device:
         device = self.get(device_id)
-        device = device.with_changes(name=device.name if name is None else name, profile=profile or device.profile)
+        merged = Profiles().merged(device.overrides, overrides)
+        device = device.with_changes(name=device.name if name is None else name, overrides=merged)
+        device = device.with_changes(profile=Profiles().resolve(device))
         self.known[device.device_id] = device
         if password is not None:
             self.passwords[device_id] = password

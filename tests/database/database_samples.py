@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gb28181.catalog.model import Channel, ChannelKey
-from gb28181.device.model import Address, Device, Profile, Registration, Route
+from gb28181.device.model import Address, Device, Registration, Route
 from gb28181.ids import DeviceId
 from gb28181.recording.model import Segment
 from gb28181.session.model import Dialog, StreamRecord
@@ -36,7 +36,7 @@ def device(device_id: str = DEVICE, **changes: object) -> Device:
         catalog_received=15,
         created_at=AT,
         faults={"wrong-content-length": 312},
-        profile=Profile(ignore_notified_status=True),
+        overrides={"ignore_notified_status": True},
     )
     return full.with_changes(**changes)
 

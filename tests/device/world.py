@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gb28181.bus import Bus
-from gb28181.config import SipSettings
+from gb28181.config import Settings, SipSettings
 from gb28181.device.handlers import routes
 from gb28181.device.model import (
     Device,
@@ -15,6 +15,7 @@ from gb28181.device.model import (
     RegistrationRefused,
     Route,
 )
+from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.notify import Keepalive
@@ -56,6 +57,7 @@ class World:
             clock=self.clock,
             digest=DigestServer(b"k" * 32, DOMAIN, self.settings.nonce_ttl_s),
             domain_password=domain_password,
+            profiles=Profiles.of(Settings(sip=self.settings)),
             monotonic=self.clock.monotonic,
         )
         self.router = Router(self.signalling, self.devices, [routes(self.devices)])

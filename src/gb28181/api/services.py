@@ -10,7 +10,7 @@ from gb28181.accounts.service import AccountService
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
 from gb28181.clock import Clock
-from gb28181.device.model import Device, Profile, RegistrationRefused
+from gb28181.device.model import Device, ProfileValue, RegistrationRefused
 from gb28181.messages import StreamState, VolumeState
 from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
@@ -32,7 +32,12 @@ class Devices(Protocol):
     async def provision(self, device_id: str, *, name: str = "", password: str = "") -> Device: ...
 
     async def update(
-        self, device_id: str, *, name: str | None = None, password: str | None = None, profile: Profile | None = None
+        self,
+        device_id: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        overrides: Mapping[str, ProfileValue | None] = ...,
     ) -> Device: ...
 
     async def remove(self, device_id: str) -> None: ...

@@ -30,7 +30,9 @@ from gb28181.database.database import Database, sqlite_url
 from gb28181.database.upkeep import Upkeep
 from gb28181.device import handlers as device_handlers
 from gb28181.device.model import Address
+from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
+from gb28181.exchange import Exchanges
 from gb28181.messages import SegmentClosed, Statistics
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
@@ -88,10 +90,12 @@ class Control:
             clock=self._clock,
             digest=DigestServer(derive(keys.secret, "digest"), settings.sip.domain, settings.sip.nonce_ttl_s),
             domain_password=settings.sip.password,
+            profiles=Profiles.of(settings),
         )
         self.catalog = CatalogService(
             settings.catalog, devices=self.devices, store=self.database, bus=self.bus, clock=self._clock
         )
+        self.exchanges = Exchanges(self.sip, self.devices, timeout_s=settings.sip.query_timeout_s)
         self.ingests = IngestLinks(
             {name: folder.ingest_socket(name) for name in ingest_names(settings)},
             epoch=self._clock.utc_us(),
@@ -269,6 +273,7 @@ class Control:
             ("sip_events", "SIP messages, retransmissions, refusals by kind", self.sip.metrics),
             ("device_events", "Registrations, keepalives and refusals by kind", self.devices.counters),
             ("catalog_events", "Catalogue queries and answers by kind", self.catalog.counters),
+            ("exchange_events", "Commands sent, repeated, failed by stage", self.exchanges.counters),
             ("router_events", "Requests by outcome", self.router.counters),
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
             ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
@@ -279,6 +284,7 @@ class Control:
         for name, text, read in (
             ("sip_now", "SIP transactions, connections and callers that wait now", self.sip.gauges),
             ("devices_now", "Devices by state: not heard since the start, kept open through a NAT", self.devices.gauges),
+            ("exchange_now", "Commands that wait for a Response now", self.exchanges.gauges),
             ("catalog_now", "Channels listed and catalogue queries that run now", self.catalog.gauges),
         ):
             metrics.gauge(name, text, _floats(read), labels=("state",))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +15,12 @@ from gb28181.clock import from_us, to_us
 from gb28181.database import tables
 from gb28181.database.rows import Row, Rows, microseconds, moment, text, upsert
 from gb28181.database.write_behind import Batch
-from gb28181.device.model import Address, Device, Profile, Registration, Route
+from gb28181.device.model import NOTHING, Address, Device, ProfileValue, Registration, Route
+from gb28181.device.profile import checked
+from gb28181.errors import Invalid
 from gb28181.ids import DeviceId
+
+logger = logging.getLogger(__name__)
 
 
 class DeviceRows(Rows):
@@ -77,7 +84,7 @@ def _row(device: Device) -> Row:
         "catalog_received": device.catalog_received,
         "created_at": microseconds(device.created_at),
         "faults": dict(device.faults),
-        "profile": dataclasses.asdict(device.profile),
+        "profile": dict(device.overrides),
     }
 
 
@@ -103,10 +110,15 @@ def _registration_in(data: dict[str, Any]) -> Registration:
     )
 
 
-def _profile_in(data: dict[str, Any]) -> Profile:
+def _overrides_in(data: dict[str, Any]) -> Mapping[str, ProfileValue]:
     """What this version does not know (written by a newer one) is left out."""
-    known = {field.name for field in dataclasses.fields(Profile)}
-    return Profile(**{name: value for name, value in data.items() if name in known})
+    found: dict[str, ProfileValue] = {}
+    for name, value in data.items():
+        try:
+            found[name] = checked(name, value)
+        except Invalid:
+            logger.warning("setting of a device is unknown and left out", extra={"setting": name})
+    return MappingProxyType(found) if found else NOTHING
 
 
 def _device(row: sa.RowMapping) -> Device:
@@ -115,5 +127,5 @@ def _device(row: sa.RowMapping) -> Device:
     fields["registration"] = None if registration is None else _registration_in(registration)
     for name in ("last_seen_at", "catalog_at", "created_at"):
         fields[name] = moment(fields[name])
-    fields["profile"] = _profile_in(fields["profile"])
+    fields["overrides"] = _overrides_in(fields.pop("profile"))
     return Device(**fields)

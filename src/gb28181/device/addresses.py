@@ -93,8 +93,8 @@ class Addresses:
         return self._way(peer.device, registration)
 
     def target(self, device: Device, route: Route) -> Target:
-        """A command's destination; devices of the 2022 edition read GB 18030 (§6.10)."""
-        return Target(device.device_id, route, "gb18030" if device.gb_version >= "3" else "gb2312")
+        """A command's destination."""
+        return Target(device.device_id, route, device.profile.charset)
 
     def _way(self, device: Device, registration: Registration) -> Route:
         """Where it came from, or its Contact when the TCP connection is gone (quirk Q34).

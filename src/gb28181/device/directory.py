@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from gb28181.device.model import Address, Device, Registration
+from gb28181.device.profile import Profiles
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.ports import DeviceStore
+
+#: What decides about a device's profile.
+_TELLING: Final = frozenset({"manufacturer", "model", "user_agent", "gb_version", "overrides"})
 
 
 @dataclass(slots=True)
@@ -29,8 +34,9 @@ class Peer:
 class Directory:
     """Devices by identifier, and by the address of their registration."""
 
-    def __init__(self, store: DeviceStore, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: DeviceStore, profiles: Profiles, *, monotonic: Callable[[], float]) -> None:
         self._store = store
+        self._profiles = profiles
         self._monotonic = monotonic
         self._peers: dict[DeviceId, Peer] = {}
         self._by_address: dict[Address, set[DeviceId]] = {}
@@ -64,7 +70,7 @@ class Directory:
 
     def add(self, device: Device) -> Peer:
         """Takes a device in; nothing is written."""
-        peer = self._peers[device.device_id] = Peer(device)
+        peer = self._peers[device.device_id] = Peer(device.with_changes(profile=self._profiles.resolve(device)))
         self._index(peer)
         return peer
 
@@ -75,18 +81,28 @@ class Directory:
     def register(self, peer: Peer, registration: Registration | None, **changes: object) -> None:
         """Replaces its registration, and whatever else changes with it."""
         self._unindex(peer)
-        peer.device = peer.device.with_changes(registration=registration, **changes)
+        self._replace(peer, {"registration": registration, **changes})
         self._index(peer)
         self.save(peer)
 
-    def change(self, peer: Peer, **changes: object) -> None:
-        """For all but the registration."""
-        peer.device = peer.device.with_changes(**changes)
+    def change(self, peer: Peer, **changes: object) -> bool:
+        """For all but the registration. Whether anything changed."""
+        known = peer.device
+        self._replace(peer, changes)
+        if peer.device == known:
+            return False
         self.save(peer)
+        return True
 
     def save(self, peer: Peer) -> None:
         peer.saved_at = self._monotonic()
         self._store.save_device(peer.device)
+
+    def _replace(self, peer: Peer, changes: dict[str, object]) -> None:
+        device = peer.device.with_changes(**changes)
+        if any(getattr(peer.device, name) != changes[name] for name in _TELLING & changes.keys()):
+            device = device.with_changes(profile=self._profiles.resolve(device))
+        peer.device = device
 
     def _index(self, peer: Peer) -> None:
         if peer.device.registration is not None:

@@ -69,13 +69,12 @@ class DeviceInfos:
     def _learn(self, device_id: DeviceId, info: DeviceInfoResponse) -> None:
         peer = self._directory.get(device_id)
         device = peer.device
-        changed = device.with_changes(
+        changed = self._directory.change(
+            peer,
             name=device.name or (info.device_name or "")[:MAX_TEXT],
             manufacturer=(info.manufacturer or device.manufacturer)[:MAX_TEXT],
             model=(info.model or device.model)[:MAX_TEXT],
             firmware=(info.firmware or device.firmware)[:MAX_TEXT],
         )
-        if changed != device:
-            peer.device = changed
-            self._directory.save(peer)
+        if changed:
             self._bus.publish(DeviceChanged(device_id))

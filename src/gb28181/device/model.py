@@ -5,13 +5,20 @@ Whether it is online is never stored row by row: presence is decided in memory b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from gb28181.ids import DeviceId
 
 SipTransport = Literal["udp", "tcp"]
+Edition = Literal["2011", "2016", "2022"]
+DeviceCharset = Literal["gb2312", "gb18030", "utf-8"]
+ProfileValue = str | float | bool
+
+NOTHING: Final[Mapping[str, ProfileValue]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,42 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where one device is treated otherwise than the rest, because an operator says so.
+    """How one device is treated. Its edition's defaults, then its vendor's row, then what an operator says (`profile.py`).
 
     Args:
+        vendor: Row of the table of vendors, "" when none fits.
+        edition: What it speaks: 2011 (X-GB-Ver 1.x), 2016 (2.0, or none declared) or 2022 (3.0).
+        charset: In which commands to it are written (§6.10).
+        media_transport: What it is offered for media; "auto" learns it.
+        ptz_target: Whose identifier the Request-URI and To of a PTZ command hold; its DeviceID is always the channel's.
+        config_target: Whose identifier the DeviceID of a configuration holds first; the other follows an error (quirk Q55).
+        catalog_first_wait_s, catalog_gap_s: Patience for the first part of a catalogue answer and between parts (quirk Q62).
         ignore_notified_status: The states of channels that it pushes are wrong; only its catalogue counts (quirk Q74).
+        coordinate_system: Of the positions that it tells (quirk Q50).
+        date_header: Whether 200 to its REGISTER carries the time (quirk Q26).
+        keep_open_s: Between two empty lines that keep its NAT open (quirk Q9); 0 for none.
+        digest: What it is challenged with: SHA-256 before MD5 (RFC 8760), or MD5 alone, which old firmware needs.
+        keepalive_policy: Whether a keepalive revives a registration that has lapsed, or is refused with 403 (quirk Q11).
+        keepalive_interval_s: What it is set to; 0 learns it from its keepalives.
+        keepalive_misses: Keepalives missed in a row that mean offline.
     """
 
+    vendor: str = ""
+    edition: Edition = "2016"
+    charset: DeviceCharset = "gb2312"
+    media_transport: Literal["auto", "udp", "tcp"] = "auto"
+    ptz_target: Literal["device", "channel"] = "device"
+    config_target: Literal["device", "channel"] = "channel"
+    catalog_first_wait_s: float = 120.0
+    catalog_gap_s: float = 30.0
     ignore_notified_status: bool = False
+    coordinate_system: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
+    date_header: bool = True
+    keep_open_s: float = 25.0
+    digest: Literal["MD5", "SHA-256"] = "MD5"
+    keepalive_policy: Literal["revive", "strict"] = "revive"
+    keepalive_interval_s: float = 0.0
+    keepalive_misses: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +119,8 @@ class Device:
         catalog_at: End of the last complete catalogue answer.
         catalog_announced, catalog_received: SumNum and number of items of the last catalogue answer.
         faults: Counters of tolerated faults by name ("wrong-content-length": 312).
+        overrides: Fields of `profile` that an operator has set.
+        profile: How it is treated; made of the rest when it is loaded or changes, never stored.
     """
 
     device_id: DeviceId
@@ -102,6 +140,7 @@ class Device:
     catalog_received: int = 0
     created_at: datetime | None = None
     faults: dict[str, int] = field(default_factory=dict)
+    overrides: Mapping[str, ProfileValue] = field(default_factory=lambda: NOTHING)
     profile: Profile = Profile()
 
     def with_changes(self, **changes: object) -> Device:

@@ -24,8 +24,8 @@ from gb28181.device.model import (
 )
 from gb28181.device.nat import is_behind_nat
 from gb28181.device.presence import Presence
+from gb28181.device.profile import Profiles
 from gb28181.device.registrar import Accept, Challenge, Refusals, Refuse, Register, Registrar
-from gb28181.device.vendor import manufacturer_of
 from gb28181.ids import DeviceId
 from gb28181.ports import Secrets, Signalling, SipRequest
 from gb28181.sip.digest import DigestServer
@@ -56,6 +56,7 @@ class Registrations:
         clock: Clock,
         monotonic: Callable[[], float],
         counters: Counter[str],
+        profiles: Profiles,
         want_info: Callable[[DeviceId], None],
     ) -> None:
         self._settings = settings
@@ -69,6 +70,7 @@ class Registrations:
         self._clock = clock
         self._monotonic = monotonic
         self._counters = counters
+        self._profiles = profiles
         self._want_info = want_info
         self._registrar = Registrar(settings, digest)
         self._refusals = Refusals()
@@ -99,7 +101,7 @@ class Registrations:
 
     def _accept(self, register: Register, request: SipRequest, peer: Peer | None, decision: Accept) -> None:
         utc = self._clock.utc()
-        self._signalling.respond(request, 200, headers=decision.headers(utc if self._settings.date_header else None))
+        self._signalling.respond(request, 200, headers=decision.headers(utc if self._wants_date(peer) else None))
         faults = Counter(request.faults)
         if request.uri_user and request.uri_user != self._settings.server_id:
             faults["wrong-server-id"] += 1  # quirk Q24
@@ -134,7 +136,7 @@ class Registrations:
             last_seen_at=utc,
             user_agent=user_agent,
             gb_version=request.headers.get("x-gb-ver", "").strip()[:16],
-            manufacturer=peer.device.manufacturer or manufacturer_of(user_agent),
+            manufacturer=peer.device.manufacturer or self._profiles.manufacturer(user_agent),
         )
         peer.is_confirmed = True
         self._refusals.clear(identifier, route.remote.host)
@@ -176,6 +178,9 @@ class Registrations:
         refused = RegistrationRefused(register.device_id, str(source), reason, at=self._clock.utc())
         self._refusals.add(refused, source.host)
         self._bus.publish(refused)
+
+    def _wants_date(self, peer: Peer | None) -> bool:
+        return peer.device.profile.date_header if peer is not None else self._settings.date_header
 
     def _password(self, peer: Peer | None) -> str:
         if peer is None or peer.device.password is None:

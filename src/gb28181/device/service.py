@@ -12,6 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from gb28181.bus import Bus
@@ -27,10 +28,12 @@ from gb28181.device.model import (
     DeviceOffline,
     DeviceOnline,
     Profile,
+    ProfileValue,
     RegistrationRefused,
     Route,
 )
 from gb28181.device.presence import Presence
+from gb28181.device.profile import Profiles
 from gb28181.device.queries import Queries, Target
 from gb28181.device.registrations import Registrations, count_faults
 from gb28181.errors import Conflict, Invalid, WireError
@@ -45,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 #: A device that proves alive is written at most this often; what matters is written at once.
 _SAVE_EVERY_S: Final = 300.0
+NO_CHANGE: Final[Mapping[str, ProfileValue | None]] = MappingProxyType({})
 
 
 class DeviceService:
@@ -68,6 +72,7 @@ class DeviceService:
         clock: Clock,
         digest: DigestServer,
         domain_password: str,
+        profiles: Profiles,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -75,13 +80,14 @@ class DeviceService:
         self._secrets = secrets
         self._bus = bus
         self._clock = clock
+        self._profiles = profiles
         self._monotonic = monotonic
         self._presence = Presence(
             offline_after_s=settings.offline_after_s,
             misses=settings.keepalive_misses,
             interval_s=settings.keepalive_interval_s,
         )
-        self._directory = Directory(store, monotonic=monotonic)
+        self._directory = Directory(store, profiles, monotonic=monotonic)
         first_sn = int(clock.utc().timestamp())
         self._queries = Queries(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
         self._infos = DeviceInfos(self._directory, query=self.query, bus=bus, counters=self._counters)
@@ -110,6 +116,7 @@ class DeviceService:
             clock=clock,
             monotonic=monotonic,
             counters=self._counters,
+            profiles=profiles,
             want_info=self._infos.want,
         )
         self._group: asyncio.TaskGroup | None = None
@@ -178,6 +185,11 @@ class DeviceService:
     def is_online(self, device_id: str) -> bool:
         return self._presence.is_online(DeviceId(device_id))
 
+    def profile(self, device_id: str) -> Profile:
+        """How a device is treated: its edition, its charset and what its vendor does otherwise; of an unknown one, as any."""
+        peer = self._directory.find(device_id)
+        return peer.device.profile if peer is not None else self._profiles.base
+
     def route(self, device_id: str) -> Route:
         """The way to a device.
 
@@ -228,13 +240,21 @@ class DeviceService:
         return device
 
     async def update(
-        self, device_id: str, *, name: str | None = None, password: str | None = None, profile: Profile | None = None
+        self,
+        device_id: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        overrides: Mapping[str, ProfileValue | None] = NO_CHANGE,
     ) -> Device:
         """Changes what is given; an empty password means the domain's password.
 
+        Args:
+            overrides: Fields of its profile; None takes back what an operator set.
+
         Raises:
             NotFound: No such device.
-            Invalid: The name cannot be used.
+            Invalid: The name or a field of the profile cannot be used.
         """
         peer = self._directory.get(device_id)
         changes: dict[str, object] = {}
@@ -242,9 +262,9 @@ class DeviceService:
             changes["name"] = _name(name)
         if password is not None:
             changes["password"] = self._sealed(password)
-        if profile is not None:
-            changes["profile"] = profile
-        peer.device = peer.device.with_changes(**changes)
+        if overrides:
+            changes["overrides"] = self._profiles.merged(peer.device.overrides, overrides)
+        self._directory.change(peer, **changes)
         await self._store.save_device_now(peer.device)
         self._bus.publish(DeviceChanged(peer.device.device_id))
         return peer.device

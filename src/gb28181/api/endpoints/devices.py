@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pydantic import Field
 
 from gb28181.accounts.service import new_password
@@ -84,11 +82,10 @@ async def get_device(call: Call[None, None]) -> DeviceView:
 @route("PATCH", "/devices/{device_id}", right="administer", request=DeviceChange, response=DeviceView, errors=(404,))
 async def change_device(call: Call[None, DeviceChange]) -> DeviceView:
     """Changes the name or the SIP password of a device, or how it is treated."""
-    body, profile = call.body, None
+    body, overrides = call.body, {}
     if body.ignore_notified_status is not None:
-        known = call.services.devices.get(call.device_id).profile
-        profile = replace(known, ignore_notified_status=body.ignore_notified_status)
-    device = await call.services.devices.update(call.device_id, name=body.name, password=body.password, profile=profile)
+        overrides["ignore_notified_status"] = body.ignore_notified_status
+    device = await call.services.devices.update(call.device_id, name=body.name, password=body.password, overrides=overrides)
     await call.audit("device.change", device.device_id, fields=sorted(call.body.model_fields_set))
     return views.device(call.services, device)
 

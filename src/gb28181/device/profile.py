@@ -1,0 +1,193 @@
+"""Which profile a device has: a table of vendors, what the configuration changes in it, what an operator sets for one device.
+
+Devices of one vendor and edition without overrides share one object: fifty thousand of them cost a few.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+
+from gb28181.config import Settings
+from gb28181.device.model import NOTHING, Device, DeviceCharset, Edition, Profile, ProfileValue
+from gb28181.errors import Invalid
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Vendor:
+    """One row of the table.
+
+    Args:
+        name: In the API and in the configuration.
+        manufacturer: As it is shown where a device does not tell it (quirk Q58).
+        tokens: Lower case; one of them in Manufacturer, Model or User-Agent means this vendor.
+        changes: Fields of `Profile` that are otherwise than the edition's.
+    """
+
+    name: str
+    manufacturer: str
+    tokens: tuple[str, ...]
+    changes: Mapping[str, ProfileValue] = dataclasses.field(default_factory=lambda: NOTHING)
+
+
+#: The first row that fits counts. What stands in `changes` was seen (the quirk is named); nothing is guessed.
+VENDORS: Final[tuple[Vendor, ...]] = (
+    Vendor("hikvision", "Hikvision", ("hikvision", "海康")),
+    Vendor("dahua", "Dahua", ("dahua", "大华"), MappingProxyType({"config_target": "device"})),  # quirk Q55
+    Vendor("uniview", "Uniview", ("uniview", "宇视")),
+    Vendor("huawei", "Huawei", ("huawei", "华为")),
+    Vendor("tiandy", "Tiandy", ("tiandy", "天地伟业")),
+    Vendor("kedacom", "Kedacom", ("kedacom", "科达")),
+    Vendor("tp-link", "TP-Link", ("tp-link", "普联")),
+    Vendor("ezviz", "EZVIZ", ("ezviz", "萤石")),
+)
+
+#: Lowest and highest number of each field that is one; seconds, but for the count of misses.
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "catalog_first_wait_s": (1, 3600),
+    "catalog_gap_s": (1, 3600),
+    "keep_open_s": (0, 600),
+    "keepalive_interval_s": (0, 3600),
+    "keepalive_misses": (1, 100),
+}
+#: Profiles that are kept made; an installation that sets every device otherwise has them made anew.
+_MOST_MADE: Final = 1000
+_KINDS: Final = get_type_hints(Profile)
+_CHARSETS: Final[Mapping[Edition, DeviceCharset]] = {"2011": "gb2312", "2016": "gb2312", "2022": "gb18030"}  # §6.10
+
+
+def edition_of(version: str) -> Edition | None:
+    """Edition of an X-GB-Ver (Annex I): 1.0 and 1.1 are 2011, 2.0 is 2016, 3.0 and later 2022; None for anything else."""
+    major = version.strip().partition(".")[0]
+    return {"1": "2011", "2": "2016"}.get(major) or ("2022" if major.isdecimal() and int(major) >= 3 else None)  # type: ignore[return-value]
+
+
+def checked(name: str, value: object) -> ProfileValue:
+    """A value that a field of `Profile` may have.
+
+    Raises:
+        Invalid: There is no such field, or it cannot have this value.
+    """
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise Invalid(f"a profile has no {name!r}, it has: {', '.join(_KINDS)}")
+    if get_origin(kind) is Literal:
+        if value in (choices := get_args(kind)):
+            return cast("str", value)
+        raise Invalid(f"{name} is {str(value)[:40]!r}, expected one of: {', '.join(choices)}")
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        raise Invalid(f"{name} is {str(value)[:40]!r}, expected true or false")
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise Invalid(f"{name} is {str(value)[:40]!r}, expected a text")
+    low, high = RANGES[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise Invalid(f"{name} is {str(value)[:40]!r}, expected a number from {low:g} to {high:g}")
+    return kind(value)  # type: ignore[no-any-return]
+
+
+class Profiles:
+    """Profiles of all devices.
+
+    Args:
+        base: What holds where neither vendor nor operator says otherwise.
+        configured: What the configuration changes: by name of a row, fields of `Profile`, and `match` for the tokens of a row
+            of its own.
+
+    Raises:
+        Invalid: The configuration names a field or value that does not exist.
+    """
+
+    def __init__(self, base: Profile | None = None, configured: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
+        self.base = base or Profile()
+        self._rows = {vendor.name: vendor for vendor in VENDORS}
+        for name, fields in configured.items():
+            self._rows[name] = _configured(name, fields, self._rows.get(name))
+        self._made: dict[tuple[str, Edition, tuple[tuple[str, ProfileValue], ...]], Profile] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Profiles:
+        """Raises:
+        Invalid: See above.
+        """
+        sip, catalog = settings.sip, settings.catalog
+        base = Profile(
+            media_transport=settings.media.transport,
+            catalog_first_wait_s=catalog.first_answer_s,
+            catalog_gap_s=catalog.quiet_s,
+            date_header=sip.date_header,
+            keep_open_s=sip.nat_keepalive_s,
+            keepalive_misses=sip.keepalive_misses,
+        )
+        return cls(base)
+
+    def vendors(self) -> list[str]:
+        """Names of all rows."""
+        return list(self._rows)
+
+    def merged(
+        self, overrides: Mapping[str, ProfileValue], changes: Mapping[str, ProfileValue | None]
+    ) -> Mapping[str, ProfileValue]:
+        """Overrides after an operator's changes; None takes one back.
+
+        Raises:
+            Invalid: There is no such field, or it cannot have this value.
+        """
+        found = dict(overrides)
+        for name, value in changes.items():
+            if value is None:
+                found.pop(name, None)
+                continue
+            found[name] = checked(name, value)
+            if name == "vendor" and value not in self._rows:
+                raise Invalid(f"there is no vendor {str(value)[:40]!r}, known are: {', '.join(self._rows)}")
+        return MappingProxyType(found) if found else NOTHING
+
+    def resolve(self, device: Device) -> Profile:
+        """The profile of a device as it is now."""
+        overrides = device.overrides
+        row = self._row(device)
+        edition = edition_of(device.gb_version)
+        key = (row.name, edition or "2016", tuple(sorted(overrides.items())))
+        profile = self._made.get(key)
+        if profile is None:
+            declared = {} if edition is None else {"edition": edition}
+            changes: dict[str, Any] = {**row.changes, **declared, **overrides, "vendor": row.name}
+            changes.setdefault("charset", _CHARSETS[changes.get("edition", self.base.edition)])
+            profile = dataclasses.replace(self.base, **changes)
+            if len(self._made) >= _MOST_MADE:
+                self._made.clear()
+            self._made[key] = profile
+        return profile
+
+    def manufacturer(self, user_agent: str) -> str:
+        """The maker's name where the User-Agent holds it, else "" (quirk Q58)."""
+        return self._found(user_agent).manufacturer
+
+    def _row(self, device: Device) -> Vendor:
+        named = self._rows.get(str(device.overrides.get("vendor", "")))
+        return named or self._found(f"{device.manufacturer} {device.model} {device.user_agent}")
+
+    def _found(self, text: str) -> Vendor:
+        lowered = text.lower()
+        return next((row for row in self._rows.values() if any(token in lowered for token in row.tokens)), _NO_VENDOR)
+
+
+_NO_VENDOR: Final = Vendor("", "", ())
+
+
+def _configured(name: str, fields: Mapping[str, Any], row: Vendor | None) -> Vendor:
+    row = row or Vendor(name, "", ())
+    changes = dict(fields)
+    match = changes.pop("match", row.tokens)
+    try:
+        wanted = {key: checked(key, value) for key, value in changes.items() if key != "vendor"}
+    except Invalid as error:
+        raise Invalid(f"configuration: profiles.{name}: {error}") from None
+    tokens = tuple(str(token).lower() for token in match)
+    return dataclasses.replace(row, tokens=tokens, changes=MappingProxyType({**row.changes, **wanted}))
