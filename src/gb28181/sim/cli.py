@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -17,6 +18,8 @@ from gb28181.ids import device_id as checked_id
 from gb28181.sim.calls import Channel
 from gb28181.sim.device import SimulatedCamera, SimulatedDevice, SimulatedNvr
 from gb28181.sim.encoder import Codec, Picture
+from gb28181.sim.light import processes
+from gb28181.sim.light.crowd import Plan
 from gb28181.sim.sender import Metronome
 from gb28181.sim.settings import Settings
 from gb28181.sim.source import PsFile
@@ -56,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crowd.add_argument("--answer-delay", type=float, default=0, metavar="S", help="time to answer an INVITE (default 0)")
     crowd.add_argument("--streams", type=int, default=2, metavar="N", help="per channel, else 486 (default %(default)s)")
     crowd.add_argument("--local-ip", default="", metavar="IP", help="address to bind (default: by route)")
+    light = parser.add_argument_group(
+        "light devices", "thousands that only register and report, a UDP port each; nothing else runs then"
+    )
+    light.add_argument("--light", type=int, default=0, metavar="N", help="so many light devices")
+    light.add_argument(
+        "--light-over", type=float, default=20, metavar="S", help="switched on over S seconds (default %(default)s)"
+    )
+    light.add_argument("--report", type=Path, metavar="FILE", help="figures as JSON, written anew every second")
     media = parser.add_argument_group("media")
     media.add_argument("--media", choices=("auto", "udp", "tcp"), default="auto", help="what an offer may ask for")
     media.add_argument("--codec", choices=("h264", "h265", "mixed"), default="h264", help="mixed: every second device H.265")
@@ -76,19 +87,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="print nothing but errors")
 
 
+def _server_of(args: argparse.Namespace) -> tuple[str, int]:
+    host, _, port = args.server.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise Invalid(f"--server {args.server!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _password_of(args: argparse.Namespace) -> str:
+    password = args.password if args.password is not None else os.environ.get(PASSWORD_VARIABLE, "")
+    return f"{password}-wrong" if args.wrong_password else password
+
+
 def settings_of(args: argparse.Namespace) -> list[Settings]:
     """Settings of the first device, the second, and so on by turns.
 
     Raises:
         Invalid: An option's value cannot be used; the message names it.
     """
-    host, _, port = args.server.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise Invalid(f"--server {args.server!r} is not HOST:PORT")
+    host, port = _server_of(args)
     width, _, height = args.size.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise Invalid(f"--size {args.size!r} is not WIDTHxHEIGHT")
-    password = args.password if args.password is not None else os.environ.get(PASSWORD_VARIABLE, "")
+    password = _password_of(args)
     try:
         ps_file = PsFile(args.ps) if args.ps is not None else None
     except OSError as error:
@@ -96,11 +117,11 @@ def settings_of(args: argparse.Namespace) -> list[Settings]:
     codecs: tuple[Codec, ...] = ("h264", "h265") if args.codec == "mixed" else (args.codec,)
     return [
         Settings(
-            host=host.strip("[]"),
-            port=int(port),
+            host=host,
+            port=port,
             server_id=args.server_id,
             domain=args.domain,
-            password=password + "-wrong" if args.wrong_password else password,
+            password=password,
             transport=args.transport,
             media=args.media,
             keepalive_s=args.keepalive,
@@ -175,6 +196,8 @@ def devices_of(args: argparse.Namespace, settings: list[Settings], studio: Studi
 
 def run(args: argparse.Namespace) -> int:
     """Runs the devices until SIGINT or SIGTERM; returns the exit status."""
+    if args.light:
+        return _run_light(args)
     try:
         settings = settings_of(args)
         recorder = Recorder(args.stats)
@@ -194,6 +217,29 @@ def run(args: argparse.Namespace) -> int:
     finally:
         studio.close()
         recorder.close()
+    return 0
+
+
+def _run_light(args: argparse.Namespace) -> int:
+    try:
+        plan = Plan(
+            count=args.light,
+            first_id=args.first_id,
+            server_id=args.server_id,
+            domain=args.domain,
+            password=_password_of(args),
+            keepalive_s=args.keepalive,
+            expires_s=args.expires,
+            retry_s=args.retry,
+            over_s=args.light_over,
+            seed=args.seed,
+        )
+        figures = processes.run(plan, _server_of(args), args.local_ip, args.report, lambda figures: None)
+    except Gb28181Error as error:
+        print(f"gb28181 sim: {error}", file=sys.stderr)
+        return 2
+    if not args.quiet:
+        print(json.dumps(figures.row()))
     return 0
 
 
