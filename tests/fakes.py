@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.clock import Clock, to_us
 from gb28181.device.model import Address, Device, Route, SipTransport
-from gb28181.errors import Unreachable
+from gb28181.errors import SubscriptionRefused, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import build, parse
-from gb28181.ports import Answered, SipRequest, SipResponse
+from gb28181.ports import Answered, SipRequest, SipResponse, Subscribed
 from gb28181.session.model import Dialog
 
 PLATFORM = "34020000002000000001"
@@ -66,6 +66,17 @@ class Sent:
         return parse(self.body).command
 
 
+@dataclass(frozen=True, slots=True)
+class SentInDialog:
+    """A SUBSCRIBE, NOTIFY or INFO of ours; `headers` has `event`, `state` and `expires_s` where they belong."""
+
+    method: str
+    dialog: Dialog
+    route: Route
+    body: bytes
+    headers: dict[str, str | int]
+
+
 @dataclass(slots=True)
 class FakeSignalling:
     """Keeps what is sent; a MESSAGE is answered by `answer`, 200 unless told otherwise."""
@@ -75,6 +86,9 @@ class FakeSignalling:
     answer: Callable[[Sent], SipResponse] = lambda _sent: SipResponse(200, "OK", {}, b"")
     dead: set[Address] = field(default_factory=set)
     kept_open: list[Address] = field(default_factory=list)
+    sent_in_dialogs: list[SentInDialog] = field(default_factory=list)
+    in_dialog_answer: Callable[[SentInDialog], SipResponse] = lambda _sent: SipResponse(200, "OK", {}, b"")
+    _dialogs: int = 0
 
     def respond(
         self,
@@ -113,6 +127,78 @@ class FakeSignalling:
 
     async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
         return SipResponse(200, "OK", {}, b"")
+
+    async def info(self, dialog: Dialog, *, body: bytes, content_type: str, route: Route | None = None) -> SipResponse:
+        return await self._sent_in("INFO", dialog, route, body)
+
+    async def options(self, route: Route, *, to: str) -> SipResponse:
+        await asyncio.sleep(0)
+        if route.remote in self.dead:
+            raise Unreachable(f"{route.remote} does not answer")
+        return SipResponse(200, "OK", {}, b"")
+
+    async def subscribe(self, route: Route, *, to: str, event: str, body: bytes, expires_s: int) -> Subscribed:
+        """Answered as `in_dialog_answer` says, as all requests in dialogs are."""
+        self._dialogs += 1
+        dialog = Dialog(
+            call_id=f"sub{self._dialogs}@192.0.2.10",
+            local_uri=f"<sip:{PLATFORM}@{DOMAIN}>",
+            local_tag=f"us{self._dialogs}",
+            remote_uri=f"<sip:{to}@{DOMAIN}>",
+            remote_tag=f"them{self._dialogs}",
+            target=f"sip:{to}@{route.remote}",
+            route_set=(),
+            cseq=1,
+            route=route,
+        )
+        response = await self._sent_in("SUBSCRIBE", dialog, route, body, event=event, expires_s=expires_s)
+        return self._subscribed(dialog, response, expires_s)
+
+    async def resubscribe(
+        self, dialog: Dialog, *, event: str, body: bytes, expires_s: int, route: Route | None = None
+    ) -> Subscribed:
+        response = await self._sent_in("SUBSCRIBE", dialog, route, body, event=event, expires_s=expires_s)
+        return self._subscribed(replace(dialog, cseq=dialog.cseq + 1, route=route or dialog.route), response, expires_s)
+
+    def accept_subscription(
+        self, request: SipRequest, *, expires_s: int, body: bytes = b"", dialog: Dialog | None = None
+    ) -> Dialog:
+        self.responses.append(Response(request, 200, {"Expires": str(expires_s)}))
+        self._dialogs += 1
+        return Dialog(
+            call_id=request.call_id,
+            local_uri=f"<sip:{request.to_user}@{DOMAIN}>",
+            local_tag=request.to_tag or f"us{self._dialogs}",
+            remote_uri=f"<sip:{request.user}@{DOMAIN}>",
+            remote_tag=request.from_tag,
+            target=f"sip:{request.user}@{request.route.remote}",
+            route_set=(),
+            cseq=dialog.cseq if dialog else 0,
+            route=request.route,
+        )
+
+    async def notify(self, dialog: Dialog, *, event: str, state: str, body: bytes, route: Route | None = None) -> SipResponse:
+        return await self._sent_in("NOTIFY", dialog, route, body, event=event, state=state)
+
+    async def _sent_in(
+        self, method: str, dialog: Dialog, route: Route | None, body: bytes, **headers: str | int
+    ) -> SipResponse:
+        sent = SentInDialog(method, dialog, route or dialog.route, body, dict(headers))
+        self.sent_in_dialogs.append(sent)
+        await asyncio.sleep(0)
+        if sent.route.remote in self.dead:
+            raise Unreachable(f"{sent.route.remote} does not answer")
+        return self.in_dialog_answer(sent)
+
+    def _subscribed(self, dialog: Dialog, response: SipResponse, expires_s: int) -> Subscribed:
+        if response.status >= 300:
+            raise SubscriptionRefused(
+                f"SUBSCRIBE was answered {response.status}",
+                status=response.status,
+                retry_after_s=int(response.headers.get("retry-after", "0")),
+                min_expires_s=int(response.headers.get("min-expires", "0")),
+            )
+        return Subscribed(dialog, min(expires_s, int(response.headers.get("expires", expires_s))), response)
 
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         return Address("192.0.2.10", 5060)

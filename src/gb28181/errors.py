@@ -36,6 +36,20 @@ class MediaRefused(WireError):
     """The peer cannot serve the media we asked for (488 / 486, Annex G)."""
 
 
+class SubscriptionRefused(WireError):
+    """A final answer of 300 or more to SUBSCRIBE; `status` 481 in a dialog means that the subscription is gone.
+
+    Args:
+        retry_after_s: Pause that the peer asks for, 0 when it says none.
+        min_expires_s: With 423: the shortest life that it grants, 0 when it says none.
+    """
+
+    def __init__(self, reason: str, *, status: int, retry_after_s: int = 0, min_expires_s: int = 0) -> None:
+        super().__init__(reason, status=status, clause="RFC 6665 §4.1.2")
+        self.retry_after_s = retry_after_s
+        self.min_expires_s = min_expires_s
+
+
 class PeerTimeout(Gb28181Error):
     """A transaction or an SN was never answered."""
 

@@ -66,6 +66,20 @@ class Answered:
     dialog: Dialog
 
 
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A 2xx to SUBSCRIBE.
+
+    Args:
+        dialog: Store it: NOTIFYs come in it, by its `call_id`, and its refresh and end go out in it.
+        expires_s: Seconds granted, never more than were asked for; 0 after an end.
+    """
+
+    dialog: Dialog
+    expires_s: int
+    response: SipResponse
+
+
 class Signalling(Protocol):
     """SIP for the services: real transactions below, no sockets above."""
 
@@ -113,6 +127,65 @@ class Signalling(Protocol):
 
     async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
         """Ends a dialog, one of an earlier process too; any final answer counts as ended (quirk Q37)."""
+
+    async def info(self, dialog: Dialog, *, body: bytes, content_type: str, route: Route | None = None) -> SipResponse:
+        """Sends INFO in an INVITE dialog (playback control, §9.8); returns the final answer, whatever it is.
+
+        Raises: PeerTimeout, Unreachable: As for `message`.
+        """
+
+    async def options(self, route: Route, *, to: str) -> SipResponse:
+        """Asks a peer for a sign of life; any answer is one.
+
+        Raises: PeerTimeout, Unreachable: As for `message`.
+        """
+
+    async def subscribe(self, route: Route, *, to: str, event: str, body: bytes, expires_s: int) -> Subscribed:
+        """Sends SUBSCRIBE with a MANSCDP body to `sip:<to>@<remote>`; its first NOTIFY may arrive before this returns.
+
+        An interval that is too brief for the peer (423) is asked for once more as long as it wants it.
+
+        Args:
+            event: Value of the Event header, with its id: `Catalog;id=7`, `presence`.
+
+        Raises:
+            SubscriptionRefused: A final answer of 300 or more.
+            PeerTimeout, Unreachable: As for `message`.
+        """
+
+    async def resubscribe(
+        self, dialog: Dialog, *, event: str, body: bytes, expires_s: int, route: Route | None = None
+    ) -> Subscribed:
+        """Refreshes a subscription in its dialog, or ends it with `expires_s` 0; store the dialog that comes back.
+
+        Args:
+            route: The way to the peer now, where it is not that of the dialog any more.
+
+        Raises: SubscriptionRefused, PeerTimeout, Unreachable: As for `subscribe`; after status 481 begin a new one.
+        """
+
+    def accept_subscription(
+        self, request: SipRequest, *, expires_s: int, body: bytes = b"", dialog: Dialog | None = None
+    ) -> Dialog:
+        """Answers a SUBSCRIBE with 200, To tag, Contact and Expires; returns the dialog in which `notify` sends.
+
+        Args:
+            expires_s: Granted; 0 ends it.
+            body: MANSCDP, only for peers of the 2011 and 2016 editions that want it.
+            dialog: That of the subscription which this request refreshes; its sequence numbers go on.
+
+        Raises: Unreachable: Its transaction has ended; the peer has got another answer.
+        """
+
+    async def notify(self, dialog: Dialog, *, event: str, state: str, body: bytes, route: Route | None = None) -> SipResponse:
+        """Sends NOTIFY to a subscriber; a final answer of 300 or more, 481 above all, means that it has forgotten us.
+
+        Args:
+            event: As the SUBSCRIBE had it, with its id.
+            state: Value of Subscription-State: `active;expires=593`, `terminated;reason=timeout`.
+
+        Raises: PeerTimeout, Unreachable: As for `message`.
+        """
 
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         """The address told to this peer: configured, else the local address of the route to it."""

@@ -1,12 +1,12 @@
-"""INVITE dialogs in which we called (RFC 3261 §12), and the requests inside them. A dialog is plain data: it is stored before
-the ACK, and another process can end it."""
+"""Dialogs of INVITE and SUBSCRIBE (RFC 3261 §12, RFC 6665 §4), and the requests inside them. A dialog is plain data: it is
+stored before the ACK, and another process can go on with it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from gb28181.sip.headers import address_tag, address_uri, without_tag
-from gb28181.sip.message import Headers, Response
+from gb28181.sip.message import Headers, Request, Response
 from gb28181.sip.uri import parse_uri
 
 
@@ -41,27 +41,53 @@ class Dialog:
 
 
 def dialog_of(uri: str, headers: Headers, cseq: int, response: Response) -> Dialog:
-    """The dialog that a 2xx to our INVITE makes (RFC 3261 §12.1.2).
+    """The dialog that a 2xx to our INVITE or SUBSCRIBE makes (RFC 3261 §12.1.2).
 
     Args:
-        uri, headers, cseq: Of the INVITE as sent.
+        uri, headers, cseq: Of the request as sent.
     """
     sent = dict(headers)
-    contacts = response.values("contact")
-    target = address_uri(contacts[0]) if contacts else ""
-    parsed = parse_uri(target)
-    if parsed is None or parsed.scheme not in ("sip", "sips") or not parsed.host:
-        target = uri  # Contact is missing or not usable: ask where the INVITE went
     return Dialog(
         call_id=sent["call-id"],
         local_uri=without_tag(sent["from"]),
         local_tag=address_tag(sent["from"]),
         remote_uri=without_tag(sent["to"]),
         remote_tag=response.to_tag,
-        target=target,
+        target=_target(response.values("contact"), uri),
         route_set=tuple(reversed(response.values("record-route"))),
         cseq=cseq,
     )
+
+
+def dialog_of_request(request: Request, local_tag: str, source: str) -> Dialog:
+    """The dialog that our 2xx to a peer's INVITE or SUBSCRIBE makes (RFC 3261 §12.1.1).
+
+    Args:
+        local_tag: To tag of our answer.
+        source: URI of where the request came from, for a peer without a usable Contact.
+    """
+    return Dialog(
+        call_id=request.call_id,
+        local_uri=without_tag(request.header("to")),
+        local_tag=local_tag,
+        remote_uri=without_tag(request.header("from")),
+        remote_tag=request.from_tag,
+        target=_target(request.values("contact"), source),
+        route_set=tuple(request.values("record-route")),
+        cseq=0,
+    )
+
+
+def refreshed_target(response: Response, target: str) -> str:
+    """Remote target after a 2xx to a request that may move it (RFC 3261 §12.2.1.2)."""
+    return _target(response.values("contact"), target)
+
+
+def _target(contacts: list[str], otherwise: str) -> str:
+    """Contact where it is there and usable, else where the request went or came from."""
+    target = address_uri(contacts[0]) if contacts else ""
+    parsed = parse_uri(target)
+    return target if parsed is not None and parsed.scheme in ("sip", "sips") and parsed.host else otherwise
 
 
 def in_dialog(dialog: Dialog, method: str) -> tuple[str, Headers]:

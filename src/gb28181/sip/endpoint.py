@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gb28181.errors import SipSyntaxError
-from gb28181.sip.dialog import Dialog, dialog_of, in_dialog
-from gb28181.sip.headers import stamped_via
+from gb28181.sip.dialog import Dialog, dialog_of, dialog_of_request, in_dialog
+from gb28181.sip.headers import address_uri, stamped_via
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.message import Headers, Request, Response, request_bytes, response_bytes
 from gb28181.sip.parser import is_padding, parse_datagram, parse_head
@@ -32,7 +32,7 @@ from gb28181.sip.transaction import (
     TransactionLayer,
     server_key,
 )
-from gb28181.sip.uri import host_port
+from gb28181.sip.uri import host_port, user_of
 
 _RETRY_AFTER_S: Final = 5
 #: Late answers with different tags to one INVITE that are ended; more come only from somebody who plays with us.
@@ -165,6 +165,25 @@ class SipEndpoint:
             self._limits.proved(transaction.flow.host)
         return True
 
+    def accept(
+        self,
+        transaction: ServerTransaction,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        content_type: str,
+        *,
+        local: tuple[str, int],
+        now: float,
+    ) -> Dialog | None:
+        """Answers a request with 200 and makes the dialog in which we are the called; None where it is too late for that."""
+        request, flow = transaction.request, transaction.flow
+        if request is None:
+            return None
+        if not self.respond(transaction, 200, "", [self._contact(flow, local), *headers], body, content_type, now):
+            return None
+        user = user_of(address_uri(request.header("from")))
+        return dialog_of_request(request, transaction.to_tag, f"sip:{user}@{host_port(flow.host, flow.port)}")
+
     # --- requests of ours
 
     def request(
@@ -220,11 +239,21 @@ class SipEndpoint:
         self._ack_queue.arm(ack, "forget", now + self._timers.span)
         self._layer.outbox.append((flow, packet))
 
-    def request_in(self, dialog: Dialog, method: str, flow: Flow, *, local: tuple[str, int], now: float) -> ClientTransaction:
+    def request_in(
+        self,
+        dialog: Dialog,
+        method: str,
+        flow: Flow,
+        *,
+        local: tuple[str, int],
+        now: float,
+        body: bytes = b"",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> ClientTransaction:
         """Sends a request in a dialog; `dialog.cseq` is its number (see `Dialog.numbered`)."""
-        uri, headers = in_dialog(dialog, method)
-        sent = [self._via(flow, local), *headers, ("max-forwards", "70"), self._contact(flow, local), *self._user_agent]
-        transaction = ClientTransaction(method, uri, sent, b"", flow)
+        uri, kept = in_dialog(dialog, method)
+        sent = [self._via(flow, local), *kept, ("max-forwards", "70"), self._contact(flow, local), *self._user_agent, *headers]
+        transaction = ClientTransaction(method, uri, sent, body, flow)
         self._layer.send(transaction, now)
         return transaction
 

@@ -9,16 +9,18 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gb28181.clock import Clock
 from gb28181.config import SipSettings
 from gb28181.device.model import Address, Route, SipTransport
-from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, Unreachable
-from gb28181.ports import Answered, SipRequest, SipResponse
+from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, SubscriptionRefused, Unreachable
+from gb28181.ports import Answered, SipRequest, SipResponse, Subscribed
 from gb28181.session.model import Dialog
 from gb28181.sip import endpoint as core
 from gb28181.sip.dialog import Dialog as CoreDialog
+from gb28181.sip.dialog import dialog_of, refreshed_target
 from gb28181.sip.framing import Framed
 from gb28181.sip.io.connections import Connections
 from gb28181.sip.io.convert import core_dialog, public_dialog, public_request, public_response
@@ -28,6 +30,7 @@ from gb28181.sip.io.tcp import TcpConnection
 from gb28181.sip.io.udp import UdpShell
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.message import Response
+from gb28181.sip.subscription import MAX_EXPIRES_S, check_accepted, granted
 from gb28181.sip.timers import Timers
 from gb28181.sip.transaction import ClientTransaction, Flow, RequestArrived, RequestFailed, ResponseArrived, ServerTransaction
 
@@ -41,6 +44,8 @@ _BACKLOG: Final = 4096
 _MAX_NUMBERS: Final = 20_000
 #: A provisional answer gives an INVITE its time anew, this many times at most (quirk Q38).
 _EXTENSIONS: Final = 2
+#: 2026-01-01: from then on the numbers of restored dialogs are counted, below 2^31 until 2043.
+_NUMBERS_SINCE_US: Final = 1_767_225_600_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -62,8 +67,16 @@ class SipServer:
         timers: Other than those of RFC 3261, for tests and slow networks.
     """
 
-    def __init__(self, settings: SipSettings, *, handler: Callable[[SipRequest], None], timers: Timers | None = None) -> None:
+    def __init__(
+        self,
+        settings: SipSettings,
+        *,
+        handler: Callable[[SipRequest], None],
+        timers: Timers | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
+        self._clock = clock or Clock()
         self._handler = handler
         self._timers = timers or Timers(timeout=settings.transaction_timeout_s)
         self._limits = FloodLimits(per_source=settings.per_source_per_s, unauthenticated=settings.unauthenticated_per_s)
@@ -196,6 +209,7 @@ class SipServer:
             raise MediaRefused(
                 f"INVITE was answered {answer.status} {answer.reason}".rstrip(), status=answer.status, clause="Annex G"
             )
+        self._remember_number(answer.dialog.key, answer.dialog.cseq)
         used = Route(route.transport, route.remote, route.local, flow.connection)
         return Answered(public_response(answer.response), public_dialog(answer.dialog, used))
 
@@ -209,14 +223,84 @@ class SipServer:
         self._pump()
 
     async def bye(self, dialog: Dialog, *, route: Route | None = None) -> SipResponse:
-        flow = await self._flow(route or dialog.route)
-        known = core_dialog(dialog)
-        number = max(dialog.cseq, self._numbers.get(known.key, 0)) + 1
-        self._remember_number(known.key, number)
-        transaction = self._endpoint.request_in(
-            known.numbered(number), "BYE", flow, local=self._told(flow), now=self._loop.time()
-        )
+        _, answer = await self._ask_in(dialog, "BYE", route)
+        return public_response(answer)
+
+    async def info(self, dialog: Dialog, *, body: bytes, content_type: str, route: Route | None = None) -> SipResponse:
+        _, answer = await self._ask_in(dialog, "INFO", route, [("content-type", content_type)], body)
+        return public_response(answer)
+
+    async def options(self, route: Route, *, to: str) -> SipResponse:
+        flow = await self._flow(route)
+        transaction = self._endpoint.request("OPTIONS", flow, to=to, local=self._told(flow), now=self._loop.time())
         return await self._final(transaction, None)
+
+    async def subscribe(self, route: Route, *, to: str, event: str, body: bytes, expires_s: int) -> Subscribed:
+        try:
+            return await self._subscribe(route, to, event, body, expires_s)
+        except SubscriptionRefused as refusal:
+            if refusal.status != 423 or not expires_s < refusal.min_expires_s <= MAX_EXPIRES_S:
+                raise
+            return await self._subscribe(route, to, event, body, refusal.min_expires_s)
+
+    async def _subscribe(self, route: Route, to: str, event: str, body: bytes, expires_s: int) -> Subscribed:
+        flow = await self._flow(route)
+        transaction = self._endpoint.request(
+            "SUBSCRIBE",
+            flow,
+            to=to,
+            local=self._told(flow),
+            now=self._loop.time(),
+            body=body,
+            headers=[("event", event), ("expires", str(expires_s)), ("content-type", MANSCDP)],
+        )
+        answer = await self._answer(transaction, None, None)
+        assert isinstance(answer, Response)
+        check_accepted(answer)
+        made = dialog_of(transaction.uri, transaction.headers, transaction.cseq, answer)
+        self._remember_number(made.key, made.cseq)
+        used = Route(route.transport, route.remote, route.local, flow.connection)
+        return Subscribed(public_dialog(made, used), granted(answer, expires_s), public_response(answer))
+
+    async def resubscribe(
+        self, dialog: Dialog, *, event: str, body: bytes, expires_s: int, route: Route | None = None
+    ) -> Subscribed:
+        headers = [("event", event), ("expires", str(expires_s)), ("content-type", MANSCDP)]
+        sent, answer = await self._ask_in(dialog, "SUBSCRIBE", route, headers, body)
+        check_accepted(answer)
+        refreshed = replace(dialog, cseq=sent.cseq, target=refreshed_target(answer, dialog.target), route=route or dialog.route)
+        return Subscribed(refreshed, granted(answer, expires_s), public_response(answer))
+
+    def accept_subscription(
+        self, request: SipRequest, *, expires_s: int, body: bytes = b"", dialog: Dialog | None = None
+    ) -> Dialog:
+        transaction = request.key
+        if not isinstance(transaction, ServerTransaction):
+            raise MisuseError("this request did not come from here")
+        made = self._endpoint.accept(
+            transaction,
+            [("expires", str(expires_s))],
+            body,
+            MANSCDP if body else "",
+            local=self._told(transaction.flow),
+            now=self._loop.time(),
+        )
+        if made is None:
+            self._counters["answers_too_late"] += 1
+            raise Unreachable(f"the {request.method} of {request.route.remote} was answered already")
+        if dialog is None:
+            self._remember_number(made.key, made.cseq)
+        else:
+            made = made.numbered(dialog.cseq)
+        self._pump()
+        return public_dialog(made, request.route)
+
+    async def notify(self, dialog: Dialog, *, event: str, state: str, body: bytes, route: Route | None = None) -> SipResponse:
+        headers = [("event", event), ("subscription-state", state)]
+        if body:
+            headers.append(("content-type", MANSCDP))
+        _, answer = await self._ask_in(dialog, "NOTIFY", route, headers, body)
+        return public_response(answer)
 
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         port = self._advertised_port or self._port
@@ -234,6 +318,32 @@ class SipServer:
             self._udp.send(Flow("udp", route.remote.host, route.remote.port), KEEP_ALIVE)
 
     # --- requests of ours
+
+    async def _ask_in(
+        self, dialog: Dialog, method: str, route: Route | None, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> tuple[ClientTransaction, Response]:
+        """Sends a request in a dialog under its next number and waits for the final answer."""
+        flow = await self._flow(route or dialog.route)
+        numbered = self._numbered(core_dialog(dialog))
+        transaction = self._endpoint.request_in(
+            numbered, method, flow, local=self._told(flow), now=self._loop.time(), body=body, headers=headers
+        )
+        answer = await self._answer(transaction, None, None)
+        assert isinstance(answer, Response)
+        return transaction, answer
+
+    def _numbered(self, dialog: CoreDialog) -> CoreDialog:
+        """The dialog with its next number; it rises strictly, also over a restart (quirk Q149b).
+
+        Not every request is stored with its number, so those of an earlier process may have gone beyond what is in the
+        dialog. The clock has gone on as well, four times a second, which no dialog outruns; leaps are allowed (§12.2.2).
+        """
+        last = self._numbers.get(dialog.key)
+        if last is None:
+            last = (self._clock.utc_us() - _NUMBERS_SINCE_US) // 250_000 % (1 << 31)
+        number = max(dialog.cseq, last) + 1
+        self._remember_number(dialog.key, number)
+        return dialog.numbered(number)
 
     async def _final(self, transaction: ClientTransaction, timeout_s: float | None) -> SipResponse:
         answer = await self._answer(transaction, timeout_s, None)
