@@ -18,6 +18,7 @@ from lxml import etree
 from gb28181.errors import WireError
 from gb28181.ids import DeviceId, device_id
 from gb28181.manscdp import commands as _commands  # noqa: F401  # fills the registry
+from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Entry, Faults, decode, encode, entry_of, local_name, lookup, value_of
 from gb28181.manscdp.repair import repair
 
@@ -86,19 +87,23 @@ def parse(body: bytes) -> Parsed:
     return Parsed(command, faults)
 
 
-def build(command: object, *, charset: Charset = "gb2312") -> bytes:
+def build(command: object, *, charset: Charset | None = None, edition: Edition | None = None) -> bytes:
     """Writes one body, every value escaped.
 
     Args:
-        charset: The label. The bytes of both GB labels are GB 18030, of which GB 2312 is a part.
+        charset: The label; None is that of the edition. The bytes of both GB labels are GB 18030, of which GB 2312 is
+            a part.
+        edition: That of the peer: what it has no place for is left out (`element.lacking` tells before), and its
+            spelling is used. None writes everything, spelled as in 2022, under the label GB2312.
 
     Raises:
         MisuseError: It is no command.
     """
     entry = entry_of(type(command))
+    charset = charset or ("gb18030" if edition is not None and edition >= Edition.E2022 else "gb2312")
     root = entry.category.value
     lines = [f'<?xml version="1.0" encoding="{_LABELS[charset]}"?>', f"<{root}>", f"<CmdType>{entry.cmd_type}</CmdType>"]
-    lines.extend(encode(entry.spec, command, _escape))
+    lines.extend(encode(entry.spec, command, _escape, edition))
     lines.extend((f"</{root}>", ""))
     return "\r\n".join(lines).encode("utf-8" if charset == "utf-8" else "gb18030")
 

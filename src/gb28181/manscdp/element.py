@@ -13,12 +13,15 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar, cast, dataclass_transform
 
 from gb28181.errors import MisuseError, WireError
 from gb28181.ids import DeviceId, device_id
+from gb28181.manscdp.edition import Edition
+from gb28181.manscdp.times import read_time, write_time
 
 MAX_ITEMS: Final = 20_000  # in one message; Annex M allows 10,000
 MAX_VALUE: Final = 1024  # characters, the longest that A.2 allows any element
@@ -73,6 +76,8 @@ class Element(Protocol):
 
     def __iter__(self) -> Iterator[Element]: ...
 
+    def __len__(self) -> int: ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Wire:
@@ -81,6 +86,12 @@ class _Wire:
     required: bool = False
     also_in: str = ""
     inline: bool = False
+    always: bool = False
+    repeated: bool = False
+    also: tuple[str, ...] = ()
+    old_name: str = ""
+    since: Edition = Edition.E2011
+    until: Edition = Edition.E2022
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +109,10 @@ class Slot:
     def name(self) -> str:
         return self.wire.names[-1]
 
+    def is_in(self, edition: Edition) -> bool:
+        """Whether this edition has the element."""
+        return self.wire.since <= edition <= self.wire.until
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spec:
@@ -106,6 +121,7 @@ class Spec:
     Args:
         slots: Fields by lower-case name of their outermost element.
         stray: Lists by lower-case name of their items, for items that stand outside their list.
+        extension: The repeatable strings `ExtraInfo`, which 2016 calls `Info`.
         inlined: Fields of an inline block, by name, for elements that stand beside it instead of in it (quirk Q47).
         wrapped: Fields that may also stand inside a wrapper, by wrapper and name (quirks Q47, Q58).
     """
@@ -114,6 +130,7 @@ class Spec:
     fields: tuple[Slot, ...]
     slots: dict[str, Slot]
     stray: dict[str, Slot]
+    extension: Slot | None
     inlined: dict[str, tuple[Slot, Slot]]
     wrapped: dict[str, dict[str, Slot]]
 
@@ -126,6 +143,8 @@ class Entry:
     cmd_type: str
     clause: str
     spec: Spec
+    since: Edition = Edition.E2011
+    until: Edition = Edition.E2022
 
 
 _specs: dict[type, Spec] = {}
@@ -143,6 +162,10 @@ def child(
     required: bool = False,
     also_in: str = "",
     inline: bool = False,
+    also: tuple[str, ...] = (),
+    old_name: str = "",
+    since: Edition = Edition.E2011,
+    until: Edition = Edition.E2022,
 ) -> Any:
     """A field that is one element.
 
@@ -151,21 +174,56 @@ def child(
         required: A block without it is dropped, because it means nothing.
         also_in: Wrapper in which some firmware puts the element instead.
         inline: Of a block: its elements may stand beside it instead of in it.
+        also: Other names under which it is read, never written.
+        old_name: What the editions before 2022 call it; both are read.
+        since, until: First and last edition that has it.
     """
-    wire = _Wire((name,), required=required, also_in=also_in, inline=inline)
+    wire = _Wire(
+        (name,), required=required, also_in=also_in, inline=inline, also=also, old_name=old_name, since=since, until=until
+    )
     return dataclasses.field(default=default, metadata={_WIRE: wire})
 
 
-def children(wrapper: str, name: str, *, default: tuple[()] = (), counted: bool = False) -> Any:
+def children(
+    wrapper: str,
+    name: str,
+    *,
+    default: tuple[()] = (),
+    counted: bool = False,
+    always: bool = False,
+    since: Edition = Edition.E2011,
+    until: Edition = Edition.E2022,
+) -> Any:
     """A field that is a list inside a wrapper; an empty one is not written at all.
 
     Args:
         counted: The wrapper has the attribute Num.
+        always: The wrapper is written when it is empty too.
+        since, until: First and last edition that has it.
     """
-    return dataclasses.field(default=default, metadata={_WIRE: _Wire((wrapper, name), counted=counted)})
+    wire = _Wire((wrapper, name), counted=counted, always=always, since=since, until=until)
+    return dataclasses.field(default=default, metadata={_WIRE: wire})
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(child, children))
+def repeated(
+    name: str,
+    *,
+    default: tuple[()] = (),
+    old_name: str = "",
+    since: Edition = Edition.E2011,
+    until: Edition = Edition.E2022,
+) -> Any:
+    """A field that is a list without a wrapper: the element occurs any number of times. Arguments as for `child`."""
+    wire = _Wire((name,), repeated=True, old_name=old_name, since=since, until=until)
+    return dataclasses.field(default=default, metadata={_WIRE: wire})
+
+
+def extension() -> Any:
+    """The field of the repeatable strings that extend a command: `ExtraInfo`, in 2016 `Info` (A.2.1)."""
+    return repeated("ExtraInfo", old_name="Info")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(child, children, repeated, extension))
 def block(cls: type[T]) -> type[T]:
     """Declares an element that has elements."""
     made = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
@@ -173,9 +231,20 @@ def block(cls: type[T]) -> type[T]:
     return made
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(child, children))
-def command(category: Category, cmd_type: str, *, clause: str) -> Callable[[type[T]], type[T]]:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(child, children, repeated, extension))
+def command(
+    category: Category,
+    cmd_type: str,
+    *,
+    clause: str,
+    since: Edition = Edition.E2011,
+    until: Edition = Edition.E2022,
+) -> Callable[[type[T]], type[T]]:
     """Declares a command and enters it under (category, CmdType).
+
+    Args:
+        clause: Of GB/T 28181-2022, or of 2016 where 2022 dropped it.
+        since, until: First and last edition that has it.
 
     Raises:
         MisuseError: Another class has this place.
@@ -186,7 +255,7 @@ def command(category: Category, cmd_type: str, *, clause: str) -> Callable[[type
         key = (category, cmd_type.lower())
         if key in _registry:
             raise MisuseError(f"{category} {cmd_type} is declared twice")
-        _registry[key] = _entries[made] = Entry(category, cmd_type, clause, _specs[made])
+        _registry[key] = _entries[made] = Entry(category, cmd_type, clause, _specs[made], since, until)
         return made
 
     return declare
@@ -258,6 +327,8 @@ def _read(spec: Spec, element: Element, faults: Faults) -> dict[str, Any]:
             continue  # a comment or a processing instruction
         name = local_name(sub.tag)
         if (slot := spec.slots.get(name)) is not None:
+            if slot.block is not None and spec.extension is not None and name == "info" and not len(sub):
+                slot = spec.extension
             _read_slot(slot, sub, values, faults)
         elif (slot := spec.stray.get(name)) is not None:
             faults["stray-item"] += 1
@@ -289,7 +360,9 @@ def _merge_inline(slot: Slot, spec: Spec, found: dict[str, Any], values: dict[st
 
 
 def _read_slot(slot: Slot, element: Element, values: dict[str, Any], faults: Faults) -> None:
-    if slot.many:
+    if slot.wire.repeated:
+        _read_item(slot, element, values, faults)
+    elif slot.many:
         inner_name = slot.name.lower()
         for inner in element:
             if isinstance(inner.tag, str) and local_name(inner.tag) == inner_name:
@@ -354,40 +427,91 @@ _SCALARS: Final[dict[Any, Callable[[str], Any]]] = {
     DeviceId: device_id,
     Result: Result.from_wire,
     Status: Status.from_wire,
+    datetime: read_time,
 }
+
+
+def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """Reads a value of an enumeration, its letter case aside."""
+    members = {member.value.lower(): member for member in kind}
+
+    def convert(text: str) -> StrEnum:
+        if (member := members.get(text.lower())) is None:
+            raise ValueError(text)
+        return member
+
+    return convert
+
+
 _EMPTY_IS_A_VALUE: Final = (Result.from_wire, Status.from_wire)
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
 
 
-def encode(spec: Spec, value: object, escape: Callable[[str], str]) -> Iterator[str]:
-    """Lines of the elements of one instance, in the order of declaration, which is that of the schema."""
+def encode(spec: Spec, value: object, escape: Callable[[str], str], edition: Edition | None = None) -> Iterator[str]:
+    """Lines of the elements of one instance, in the order of declaration, which is that of the schema.
+
+    Args:
+        edition: What it has no place for is left out, and its spelling is used; None writes everything as 2022 does.
+    """
     for slot in spec.fields:
         field = getattr(value, slot.attr)
-        if slot.many:
-            if field:
+        if edition is not None and not slot.is_in(edition):
+            continue
+        name = slot.wire.old_name if slot.wire.old_name and edition is not None and edition < Edition.E2022 else slot.name
+        if slot.wire.repeated:
+            for item in field:
+                yield from _encode_one(slot, name, item, escape, edition)
+        elif slot.many:
+            if field or slot.wire.always:
                 number = f' Num="{len(field)}"' if slot.wire.counted else ""
                 yield f"<{slot.wire.names[0]}{number}>"
                 for item in field:
-                    yield from _encode_one(slot, item, escape)
+                    yield from _encode_one(slot, name, item, escape, edition)
                 yield f"</{slot.wire.names[0]}>"
         elif field is not None and (field != "" or slot.default is dataclasses.MISSING):
-            yield from _encode_one(slot, field, escape)
+            yield from _encode_one(slot, name, field, escape, edition)
 
 
-def _encode_one(slot: Slot, value: Any, escape: Callable[[str], str]) -> Iterator[str]:
+def _encode_one(slot: Slot, name: str, value: Any, escape: Callable[[str], str], edition: Edition | None) -> Iterator[str]:
     if slot.block is None:
-        yield f"<{slot.name}>{escape(_text(value))}</{slot.name}>"
+        yield f"<{name}>{escape(_text(value))}</{name}>"
         return
-    lines = list(encode(slot.block, value, escape))
+    lines = list(encode(slot.block, value, escape, edition))
     if lines:
-        yield f"<{slot.name}>"
+        yield f"<{name}>"
         yield from lines
-        yield f"</{slot.name}>"
+        yield f"</{name}>"
+
+
+def lacking(command: object, edition: Edition) -> tuple[str, ...]:
+    """What this command says that an edition has no place for: its CmdType, or names of elements with a value.
+
+    Raises:
+        MisuseError: It is no command.
+    """
+    entry = entry_of(type(command))
+    if not entry.since <= edition <= entry.until:
+        return (entry.cmd_type,)
+    return tuple(_lacking(entry.spec, command, edition, ""))
+
+
+def _lacking(spec: Spec, value: object, edition: Edition, path: str) -> Iterator[str]:
+    for slot in spec.fields:
+        field = getattr(value, slot.attr)
+        if field is None or field in ((), ""):
+            continue
+        if not slot.is_in(edition):
+            yield path + slot.wire.names[0]
+        elif slot.block is not None:
+            for part in field if slot.many else (field,):
+                yield from _lacking(slot.block, part, edition, f"{path}{slot.wire.names[0]}/")
 
 
 def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return write_time(value)
     # double is decimal text: never an exponent
     return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
@@ -412,8 +536,10 @@ def elements_of(value: object) -> dict[str, str | int | float]:
 def _compile(cls: type) -> Spec:
     hints = typing.get_type_hints(cls)
     fields = tuple(_slot(field, hints[field.name]) for field in dataclasses.fields(cast(Any, cls)))
-    slots = {slot.wire.names[0].lower(): slot for slot in fields}
-    stray = {slot.name.lower(): slot for slot in fields if slot.many and slot.block is not None}
+    slots = {name.lower(): slot for slot in fields for name in (slot.wire.old_name, *slot.wire.also) if name}
+    slots |= {slot.wire.names[0].lower(): slot for slot in fields}
+    stray = {slot.name.lower(): slot for slot in fields if slot.many and slot.block is not None and not slot.wire.repeated}
+    extension = next((slot for slot in fields if slot.name == "ExtraInfo"), None)
     inlined = {
         name: (slot, inner)
         for slot in fields
@@ -424,25 +550,25 @@ def _compile(cls: type) -> Spec:
     for slot in fields:
         if slot.wire.also_in:
             wrapped.setdefault(slot.wire.also_in.lower(), {})[slot.name.lower()] = slot
-        names = {name.lower() for name in slot.wire.names}
-        if slot.many and slot.block is None:
+        names = {name.lower() for name in (*slot.wire.names, *slot.wire.also, slot.wire.old_name) if name}
+        if slot.many and slot.block is None and not slot.wire.repeated:
             container_names.add(slot.wire.names[0].lower())
             leaf_names.add(slot.name.lower())
         else:
             (leaf_names if slot.block is None else container_names).update(names)
     container_names.update(wrapped)
-    return Spec(cls, fields, slots, stray, inlined, wrapped)
+    return Spec(cls, fields, slots, stray, extension, inlined, wrapped)
 
 
 def _slot(field: dataclasses.Field[Any], hint: Any) -> Slot:
     wire: _Wire = field.metadata[_WIRE]
-    if isinstance(hint, types.UnionType):  # X | None
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:  # X | None
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     many = typing.get_origin(hint) is tuple
     if many:
         hint = typing.get_args(hint)[0]
     spec = _specs.get(hint) if isinstance(hint, type) else None
-    convert = _SCALARS.get(hint)
+    convert = _SCALARS.get(hint) or (_one_of(hint) if isinstance(hint, type) and issubclass(hint, StrEnum) else None)
     if spec is None and convert is None:
         raise MisuseError(f"{field.name}: {hint} has no text on the wire")
     return Slot(field.name, wire, many, field.default, convert, spec)

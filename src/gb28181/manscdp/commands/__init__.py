@@ -1,5 +1,17 @@
 """All commands; importing this enters each into the registry."""
 
-from gb28181.manscdp.commands import catalog, device, notify
+from gb28181.manscdp.commands import (
+    alarm,
+    broadcast,
+    card,
+    catalog,
+    config,
+    control,
+    device,
+    notify,
+    position,
+    ptz,
+    record,
+)
 
-__all__ = ["catalog", "device", "notify"]
+__all__ = ["alarm", "broadcast", "card", "catalog", "config", "control", "device", "notify", "position", "ptz", "record"]

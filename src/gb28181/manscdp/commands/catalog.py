@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gb28181.ids import DeviceId
-from gb28181.manscdp.element import Category, Status, block, child, children, command
+from gb28181.manscdp.edition import Edition
+from gb28181.manscdp.element import Category, Result, Status, block, child, children, command, extension
 
 
 @command(Category.QUERY, "Catalog", clause="A.2.4.3")
@@ -12,8 +15,9 @@ class CatalogQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    start_time: str | None = child("StartTime", default=None)
-    end_time: str | None = child("EndTime", default=None)
+    start_time: datetime | None = child("StartTime", default=None)
+    end_time: datetime | None = child("EndTime", default=None)
+    extra_info: tuple[str, ...] = extension()
 
 
 @block
@@ -21,34 +25,34 @@ class ItemInfo:
     """The block `Info` of an item, 2016 and 2022; lists are written with "/" between their parts."""
 
     ptz_type: str | None = child("PTZType", default=None)
-    position_type: int | None = child("PositionType", default=None)
-    photoelectric_imaging_type: str | None = child("PhotoelectricImagingType", default=None)
-    capture_position_type: str | None = child("CapturePositionType", default=None)
+    position_type: int | None = child("PositionType", default=None, until=Edition.E2016)
+    photoelectric_imaging_type: str | None = child("PhotoelectricImagingType", default=None, since=Edition.E2022)
+    capture_position_type: str | None = child("CapturePositionType", default=None, since=Edition.E2022)
     room_type: int | None = child("RoomType", default=None)
-    use_type: int | None = child("UseType", default=None)
+    use_type: int | None = child("UseType", default=None, until=Edition.E2016)
     supply_light_type: int | None = child("SupplyLightType", default=None)
     direction_type: int | None = child("DirectionType", default=None)
     resolution: str | None = child("Resolution", default=None)
-    stream_number_list: str | None = child("StreamNumberList", default=None)
+    stream_number_list: str | None = child("StreamNumberList", default=None, since=Edition.E2022)
     download_speed: str | None = child("DownloadSpeed", default=None)
     svc_space_support_mode: int | None = child("SVCSpaceSupportMode", default=None)
     svc_time_support_mode: int | None = child("SVCTimeSupportMode", default=None)
-    ssvc_ratio_support_list: str | None = child("SSVCRatioSupportList", default=None)
-    mobile_device_type: int | None = child("MobileDeviceType", default=None)
-    horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
-    vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
-    max_view_distance: float | None = child("MaxViewDistance", default=None)
-    grassroots_code: str | None = child("GrassrootsCode", default=None)
-    point_type: int | None = child("PointType", default=None)
-    point_common_name: str | None = child("PointCommonName", default=None)
-    mac: str | None = child("MAC", default=None)
-    function_type: str | None = child("FunctionType", default=None)
-    encode_type: str | None = child("EncodeType", default=None)
-    install_time: str | None = child("InstallTime", default=None)
-    management_unit: str | None = child("ManagementUnit", default=None)
-    contact_info: str | None = child("ContactInfo", default=None)
-    record_save_days: int | None = child("RecordSaveDays", default=None)
-    industrial_classification: str | None = child("IndustrialClassification", default=None)
+    ssvc_ratio_support_list: str | None = child("SSVCRatioSupportList", default=None, since=Edition.E2022)
+    mobile_device_type: int | None = child("MobileDeviceType", default=None, since=Edition.E2022)
+    horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None, since=Edition.E2022)
+    vertical_field_angle: float | None = child("VerticalFieldAngle", default=None, since=Edition.E2022)
+    max_view_distance: float | None = child("MaxViewDistance", default=None, since=Edition.E2022)
+    grassroots_code: str | None = child("GrassrootsCode", default=None, since=Edition.E2022)
+    point_type: int | None = child("PointType", default=None, since=Edition.E2022)
+    point_common_name: str | None = child("PointCommonName", default=None, since=Edition.E2022)
+    mac: str | None = child("MAC", default=None, since=Edition.E2022)
+    function_type: str | None = child("FunctionType", default=None, since=Edition.E2022)
+    encode_type: str | None = child("EncodeType", default=None, since=Edition.E2022)
+    install_time: str | None = child("InstallTime", default=None, since=Edition.E2022)
+    management_unit: str | None = child("ManagementUnit", default=None, since=Edition.E2022)
+    contact_info: str | None = child("ContactInfo", default=None, since=Edition.E2022)
+    record_save_days: int | None = child("RecordSaveDays", default=None, since=Edition.E2022)
+    industrial_classification: str | None = child("IndustrialClassification", default=None, since=Edition.E2022)
 
 
 @block
@@ -63,19 +67,19 @@ class CatalogItem:
     name: str | None = child("Name", default=None)
     manufacturer: str | None = child("Manufacturer", default=None)
     model: str | None = child("Model", default=None)
-    owner: str | None = child("Owner", default=None)
+    owner: str | None = child("Owner", default=None, until=Edition.E2016)
     civil_code: str | None = child("CivilCode", default=None)
     block: str | None = child("Block", default=None)
     address: str | None = child("Address", default=None)
     parental: int | None = child("Parental", default=None)
     parent_id: str | None = child("ParentID", default=None)
-    safety_way: int | None = child("SafetyWay", default=None)
+    safety_way: int | None = child("SafetyWay", default=None, until=Edition.E2016)
     register_way: int | None = child("RegisterWay", default=None)
-    security_level_code: str | None = child("SecurityLevelCode", default=None)
-    cert_num: str | None = child("CertNum", default=None)
-    certifiable: int | None = child("Certifiable", default=None)
-    err_code: int | None = child("ErrCode", default=None)
-    end_time: str | None = child("EndTime", default=None)
+    security_level_code: str | None = child("SecurityLevelCode", default=None, since=Edition.E2022)
+    cert_num: str | None = child("CertNum", default=None, until=Edition.E2016)
+    certifiable: int | None = child("Certifiable", default=None, until=Edition.E2016)
+    err_code: int | None = child("ErrCode", default=None, until=Edition.E2016)
+    end_time: str | None = child("EndTime", default=None, until=Edition.E2016)
     secrecy: int | None = child("Secrecy", default=None)
     ip_address: str | None = child("IPAddress", default=None)
     port: int | None = child("Port", default=None)
@@ -92,12 +96,15 @@ class CatalogResponse:
 
     Args:
         sum_num: Number of items of the whole answer as announced; None where the peer did not say.
+        result: Only in the bodies with which 2016 answers SUBSCRIBE and NOTIFY.
     """
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
+    result: Result | None = child("Result", default=None, until=Edition.E2016)
     sum_num: int | None = child("SumNum", default=None)
     items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension()
 
 
 @command(Category.NOTIFY, "Catalog", clause="A.2.6.4, §9.11.4")
@@ -108,3 +115,4 @@ class CatalogNotify:
     device_id: DeviceId = child("DeviceID")
     sum_num: int | None = child("SumNum", default=None)
     items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gb28181.ids import DeviceId
-from gb28181.manscdp.element import Category, Result, block, child, children, command
+from gb28181.manscdp.edition import Edition
+from gb28181.manscdp.element import Category, Result, block, child, children, command, extension
 
 
 @command(Category.QUERY, "DeviceInfo", clause="A.2.4.4")
@@ -12,6 +15,7 @@ class DeviceInfoQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
+    extra_info: tuple[str, ...] = extension()
 
 
 @command(Category.RESPONSE, "DeviceInfo", clause="A.2.6.5")
@@ -26,6 +30,9 @@ class DeviceInfoResponse:
     model: str | None = child("Model", default=None, also_in="Info")
     firmware: str | None = child("Firmware", default=None, also_in="Info")
     channel: int | None = child("Channel", default=None, also_in="Info")
+    max_camera: int | None = child("MaxCamera", default=None, until=Edition.E2011)  # unconfirmed
+    max_alarm: int | None = child("MaxAlarm", default=None, until=Edition.E2011)  # unconfirmed
+    extra_info: tuple[str, ...] = extension()
 
 
 @command(Category.QUERY, "DeviceStatus", clause="A.2.4.2")
@@ -34,6 +41,7 @@ class DeviceStatusQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
+    extra_info: tuple[str, ...] = extension()
 
 
 @block
@@ -56,5 +64,6 @@ class DeviceStatusResponse:
     reason: str | None = child("Reason", default=None)
     encode: str | None = child("Encode", default=None)
     record: str | None = child("Record", default=None)
-    device_time: str | None = child("DeviceTime", default=None)
+    device_time: datetime | None = child("DeviceTime", default=None)
     alarm_status: tuple[DutyItem, ...] = children("Alarmstatus", "Item", default=(), counted=True)  # lower-case s: A.2.6.3
+    extra_info: tuple[str, ...] = extension()
