@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from gb28181.accounts.model import AuditEntry, User
 from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.command.model import Firmware, Order, Picture
 from gb28181.device.model import Address, Device, Profile, Route, SipTransport
 from gb28181.ids import DeviceId
 from gb28181.messages import EndCause, MediaTransport, StreamState
@@ -375,6 +376,34 @@ class SegmentStore(Protocol):
 
     async def open_gaps(self, *, limit: int) -> list[Gap]:
         """Gaps that last, of all channels, the longest first."""
+
+
+class OrderStore(Protocol):
+    async def load_orders(self, *, limit: int) -> list[Order]:
+        """The newest, the oldest of them first; what is older is deleted."""
+
+    async def save_order(self, order: Order) -> None:
+        """Committed when it returns."""
+
+    async def delete_orders(self, order_ids: Sequence[str]) -> None: ...
+
+
+class Deposit(Protocol):
+    """Files that devices leave with us or fetch from us; `storage.io.deposit` has the folder."""
+
+    async def pictures(self, order_id: str) -> list[Picture]:
+        """By their number; none where they made room for newer ones."""
+
+    async def firmwares(self) -> list[Firmware]:
+        """The newest first."""
+
+    async def firmware(self, firmware_id: str) -> Firmware:
+        """Raises: NotFound: There is none."""
+
+    async def describe_firmware(self, firmware: Firmware) -> None:
+        """Raises: StorageError: It cannot be written."""
+
+    async def remove_firmware(self, firmware_id: str) -> None: ...
 
 
 class UserStore(Protocol):

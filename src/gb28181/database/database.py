@@ -13,6 +13,7 @@ from gb28181.database.engine import Engines
 from gb28181.database.gaps import GapRows
 from gb28181.database.migrate import migrate
 from gb28181.database.old_rows import OldRows
+from gb28181.database.orders import OrderRows
 from gb28181.database.segments import SegmentRows
 from gb28181.database.streams import StreamRows
 from gb28181.database.users import UserRows
@@ -24,7 +25,7 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-class Database(DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows, OldRows):
+class Database(DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows, OrderRows, OldRows):
     """Implements `DeviceStore`, `ChannelStore`, `StreamStore`, `SegmentStore` and `UserStore`.
 
     Call `migrate` before anything else and `close` at the end: it writes what still waits.

@@ -158,3 +158,21 @@ audit: Final = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Index("audit_by_time", "at"),
 )
+
+#: What devices were told to do that takes minutes: reboot, format, upgrade, snapshots. `order_id` is the SessionID.
+device_orders: Final = sa.Table(
+    "device_orders",
+    metadata,
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("device_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    sa.Column("username", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("ordered_at", sa.BigInteger, nullable=False),
+    sa.Column("deadline", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Index("device_orders_by_time", "ordered_at"),
+)

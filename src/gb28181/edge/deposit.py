@@ -1,0 +1,289 @@
+"""What devices leave with us and fetch from us, under links that control made for one order each.
+
+```
+PUT, POST /media/upload/<session>/<count>/<token>[/<name>]     a picture of a snapshot order (§9.14): raw, or multipart/form-data
+GET       /media/picture/<session>/<name>?token=…              the same for operators
+PUT       /media/firmware/<id>?token=…                         an operator's firmware file
+GET       /media/firmware/<id>/<session>/<token>/<name>        the same for a device under upgrade (§9.13)
+```
+
+The token of a device stands in the path, because firmware cuts queries off. How a device uploads is not in the standard: method,
+type and name are its own; what counts is that the bytes are a whole JPEG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import BodyPartReader, web
+
+from gb28181 import tokens
+from gb28181.edge.replies import problem
+from gb28181.errors import Conflict, Denied, Gb28181Error, Invalid, NotFound, StorageError, Unavailable, WireError
+from gb28181.media import jpeg
+from gb28181.storage.io.deposit import PICTURE, SESSION, Deposit, label_of
+
+#: Uploads of pictures that are received at once: each is held whole until it has been looked at.
+_UPLOADS: Final = 16
+#: Files in one multipart body; SnapNum is at most 10.
+_MOST_PARTS: Final = 20
+#: A line that carries nothing for so long is dead.
+_SILENCE_S: Final = 60.0
+_CHUNK: Final = 256 << 10
+#: Firmware is fetched whole, or in ranges, or again after a broken line; what goes beyond is no upgrade.
+_FETCHES: Final = 4
+_REQUESTS: Final = 4096
+_SESSIONS: Final = 1000
+_REPORT_S: Final = 1.0
+_RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
+_STATUS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
+    (Denied, 403, "link_refused"),
+    (NotFound, 404, "not_found"),
+    (Conflict, 409, "conflict"),
+    (Invalid, 400, "invalid"),
+    (Unavailable, 503, "unavailable"),
+    (StorageError, 507, "storage"),
+)
+
+
+class DepositRoutes:
+    """Serves the links.
+
+    Args:
+        transferred: Is told (session, done, total) as a device goes on.
+        most_picture_bytes, most_firmware_bytes: Longest body of each.
+    """
+
+    def __init__(
+        self,
+        deposit: Deposit,
+        link_key: bytes,
+        *,
+        transferred: Callable[[str, int, int], None],
+        most_picture_bytes: int,
+        most_firmware_bytes: int,
+    ) -> None:
+        self._deposit = deposit
+        self._key = link_key
+        self._transferred = transferred
+        self._most_picture_bytes = most_picture_bytes
+        self._most_firmware_bytes = most_firmware_bytes
+        self._uploads = 0
+        self._keeping = asyncio.Lock()
+        self._fetched: OrderedDict[str, _Fetched] = OrderedDict()
+
+    def add_to(self, app: web.Application) -> None:
+        for path in ("/media/upload/{session}/{count}/{token}", "/media/upload/{session}/{count}/{token}/{name:.*}"):
+            app.router.add_put(path, self.upload)
+            app.router.add_post(path, self.upload)
+        app.router.add_get("/media/picture/{session}/{name}", self.picture)
+        app.router.add_put("/media/firmware/{id}", self.store_firmware)
+        app.router.add_get("/media/firmware/{id}/{session}/{token}/{name}", self.fetch_firmware)
+
+    # --- pictures --------------------------------------------------------------------------------------------------
+
+    async def upload(self, request: web.Request) -> web.StreamResponse:
+        session, count = request.match_info["session"], request.match_info["count"]
+        if not SESSION.fullmatch(session) or not re.fullmatch(r"[0-9]{1,2}", count):
+            return problem(404, "not_found", "no such upload link")
+        try:
+            tokens.check(self._key, "upload", f"{session}/{count}", request.match_info["token"], time.time())
+            if self._uploads >= _UPLOADS:
+                raise Unavailable(f"{_UPLOADS} pictures are being received: try again in a moment")
+        except (Denied, Unavailable) as error:
+            return _refusal(error)
+        self._uploads += 1
+        try:
+            kept = 0
+            async for label, data in self._pictures(request):
+                await asyncio.to_thread(jpeg.size_of, data)
+                async with self._keeping:
+                    kept = await asyncio.to_thread(self._deposit.keep_picture, session, data, label=label, most=int(count))
+                    await asyncio.to_thread(self._deposit.make_room)
+                self._transferred(session, kept, int(count))
+            if not kept:
+                raise Invalid("the body holds no picture, expected a JPEG, raw or as a part of multipart/form-data")
+        except TimeoutError:
+            return problem(408, "too_slow", f"nothing of the picture came for {_SILENCE_S:.0f} s")
+        except WireError as error:
+            return problem(error.status, "not_a_picture", error.reason)
+        except ValueError as error:  # aiohttp, for a multipart body that is none
+            return problem(400, "invalid", f"not multipart/form-data: {str(error)[:100]}")
+        except Gb28181Error as error:
+            return _refusal(error)
+        finally:
+            self._uploads -= 1
+        return web.json_response({"kept": kept}, headers={"Cache-Control": "no-store"})
+
+    async def _pictures(self, request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+        """Name and bytes of every file in the body.
+
+        Raises:
+            WireError: One is too long.
+            ValueError: A multipart body that is none.
+            TimeoutError: It stopped coming.
+        """
+        if (request.content_length or 0) > self._most_picture_bytes * _MOST_PARTS:
+            raise self._too_long()
+        if not request.content_type.startswith("multipart/"):
+            named = request.match_info.get("name") or request.query.get("filename") or request.query.get("name") or ""
+            yield label_of(named), await self._whole(lambda: request.content.read(_CHUNK))
+            return
+        reader = await request.multipart()
+        for _ in range(_MOST_PARTS):
+            part = await asyncio.wait_for(reader.next(), _SILENCE_S)
+            if part is None:
+                return
+            if not isinstance(part, BodyPartReader):
+                raise ValueError("parts within parts")
+            source = part
+            data = await self._whole(lambda: source.read_chunk(_CHUNK))  # noqa: B023  # read to its end before the next
+            # Beside the file there may be fields of text about it.
+            if part.filename or data[:2] == b"\xff\xd8":
+                yield label_of(part.filename or ""), data
+
+    async def _whole(self, read: Callable[[], object]) -> bytes:
+        data = bytearray()
+        while True:
+            more = await asyncio.wait_for(read(), _SILENCE_S)  # type: ignore[arg-type]  # two readers, each awaitable
+            if not more:
+                return bytes(data)
+            data += more
+            if len(data) > self._most_picture_bytes:
+                raise self._too_long()
+
+    def _too_long(self) -> WireError:
+        return WireError(f"a picture of more than {self._most_picture_bytes} bytes (command.picture_bytes)", status=413)
+
+    async def picture(self, request: web.Request) -> web.StreamResponse:
+        session, name = request.match_info["session"], request.match_info["name"]
+        try:
+            if not SESSION.fullmatch(session) or not PICTURE.fullmatch(name):
+                raise NotFound("no such picture: expected /media/picture/<order>/<name>.jpg")
+            tokens.check(self._key, "picture", f"{session}/{name}", request.query.get("token", ""), time.time())
+            path = await asyncio.to_thread(self._deposit.picture_path, session, name)
+        except Gb28181Error as error:
+            return _refusal(error)
+        return web.FileResponse(path, headers={"Content-Type": "image/jpeg", "Cache-Control": "private, max-age=3600"})
+
+    # --- firmware --------------------------------------------------------------------------------------------------
+
+    async def store_firmware(self, request: web.Request) -> web.StreamResponse:
+        firmware_id = request.match_info["id"]
+        try:
+            tokens.check(self._key, "firmware-store", firmware_id, request.query.get("token", ""), time.time())
+            if (request.content_length or 0) > self._most_firmware_bytes:
+                raise WireError(self._firmware_too_long(), status=413)
+            incoming = await asyncio.to_thread(self._deposit.receive_firmware, firmware_id)
+        except WireError as error:
+            return problem(error.status, "too_large", error.reason)
+        except Gb28181Error as error:
+            return _refusal(error)
+        finished = False
+        try:
+            while data := await asyncio.wait_for(request.content.read(_CHUNK), _SILENCE_S):
+                if incoming.bytes + len(data) > self._most_firmware_bytes:
+                    return problem(413, "too_large", self._firmware_too_long())
+                await asyncio.to_thread(incoming.write, data)
+            digest = await asyncio.to_thread(incoming.finish)
+            finished = True
+        except TimeoutError:
+            return problem(408, "too_slow", f"nothing of the file came for {_SILENCE_S:.0f} s: send it again")
+        except Gb28181Error as error:
+            return _refusal(error)
+        finally:
+            if not finished:
+                incoming.discard()
+        answer = {"firmware_id": firmware_id, "bytes": incoming.bytes, "sha256": digest}
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+
+    def _firmware_too_long(self) -> str:
+        return f"a firmware of more than {self._most_firmware_bytes} bytes (command.firmware_mib)"
+
+    async def fetch_firmware(self, request: web.Request) -> web.StreamResponse:
+        firmware_id, session = request.match_info["id"], request.match_info["session"]
+        try:
+            tokens.check(self._key, "firmware", f"{firmware_id}/{session}", request.match_info["token"], time.time())
+            path = await asyncio.to_thread(self._deposit.firmware_path, firmware_id)
+            fetched = self._fetched_of(session, path.stat().st_size)
+            fetched.count(request)
+        except Gb28181Error as error:
+            return _refusal(error)
+        start, end = _range(request.headers.get("Range", ""), fetched.size)
+        if start >= end:
+            return problem(416, "range_not_satisfiable", f"the file has {fetched.size} bytes")
+        headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+        partial = (start, end) != (0, fetched.size)
+        if partial:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{fetched.size}"
+        response = web.StreamResponse(status=206 if partial else 200, headers=headers)
+        response.content_length = end - start
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await self._send(response, path, start, end, session, fetched)
+        await response.write_eof()
+        return response
+
+    async def _send(
+        self, response: web.StreamResponse, path: Path, start: int, end: int, session: str, fetched: _Fetched
+    ) -> None:
+        with await asyncio.to_thread(path.open, "rb") as file:
+            file.seek(start)
+            position = start
+            while position < end and (data := await asyncio.to_thread(file.read, min(_CHUNK, end - position))):
+                await response.write(data)
+                position += len(data)
+                fetched.sent += len(data)
+                fetched.furthest = max(fetched.furthest, position)
+                now = time.monotonic()
+                if now - fetched.told_at >= _REPORT_S or position == fetched.size:
+                    fetched.told_at = now
+                    self._transferred(session, fetched.furthest, fetched.size)
+
+    def _fetched_of(self, session: str, size: int) -> _Fetched:
+        found = self._fetched.get(session)
+        if found is None:
+            found = self._fetched[session] = _Fetched(size)
+            if len(self._fetched) > _SESSIONS:
+                self._fetched.popitem(last=False)
+        return found
+
+
+class _Fetched:
+    """What one upgrade has had of its firmware."""
+
+    __slots__ = ("furthest", "requests", "sent", "size", "told_at")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.sent = 0
+        self.furthest = 0
+        self.requests = 0
+        self.told_at = float("-inf")
+
+    def count(self, request: web.Request) -> None:
+        """Raises: Denied: This is more than one upgrade needs."""
+        self.requests += request.method != "HEAD"
+        if self.sent >= _FETCHES * self.size or self.requests > _REQUESTS:
+            raise Denied("this link has served its upgrade: order the upgrade again")
+
+
+def _range(header: str, size: int) -> tuple[int, int]:
+    """First byte and the one behind the last; the whole file for a header that is none (RFC 9110 §14.2)."""
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:
+        return max(0, size - int(found[2])), size
+    return int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
+
+
+def _refusal(error: Gb28181Error) -> web.Response:
+    status, code = next(((status, code) for kind, status, code in _STATUS if isinstance(error, kind)), (400, "invalid"))
+    return problem(status, code, str(error))
