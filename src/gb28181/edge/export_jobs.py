@@ -32,8 +32,10 @@ _READ: Final = 1 << 20
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FOLDER: Final = ".exports"
 #: A worker allocates megabytes per group of pictures; glibc would give each back to the system at once, and take the page
-#: faults of the next one: an eighth of the whole work. Other libraries ignore these.
-_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
+#: faults of the next one: an eighth of the whole work. Other libraries ignore these. Numpy's threads have nothing to do.
+_TUNED: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "OPENBLAS_NUM_THREADS": "1",
+}  # fmt: skip
 
 
 class Worker:
@@ -56,7 +58,7 @@ class Worker:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gb28181.edge.export_worker", self._task.argument(),
-                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=asyncio.subprocess.PIPE, env=os.environ | _ALLOCATOR,
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=asyncio.subprocess.PIPE, env=os.environ | _TUNED,
             )  # fmt: skip
         except BaseException:
             self._close()

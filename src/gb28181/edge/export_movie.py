@@ -6,11 +6,9 @@ chapter says what time it is from there on. A change of parameter sets goes on i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-
 from gb28181.clock import rfc3339
-from gb28181.edge.audio import FRAME, SoundFrame, SoundTrack, SoundUnit, joined, sound_units
+from gb28181.edge.audio import FRAME, SoundFrame, sound_units
+from gb28181.edge.export_sound import EncodedSound, SoundProcess
 from gb28181.edge.mp4 import Mp4Writer
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPictures, pictures_of
@@ -45,12 +43,10 @@ class Movie:
         self._skip = 0
         self._first_us = 0
         self._chapters: list[tuple[int, int]] = []
-        self._track = SoundTrack()
+        # The sound of a group is written with the pictures of the next one: it is encoded meanwhile.
+        self._encoder = SoundProcess()
         self._sound_format: SoundFormat | None = None
         self._waiting: SoundFrame | None = None  # its length is known when the next one comes
-        # The encoder works beside the demuxer: the sound of a group is written with the pictures of the next one.
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="sound")
-        self._encoded: Future[list[SoundFrame]] | None = None
         self.pictures = 0
         self.left_out = 0
 
@@ -77,9 +73,9 @@ class Movie:
         place = self._run_begin + group.media_90k - self._run_origin
         samples = self._samples(found, group, place)
         units = sound_units(found.sound, place - found.origin_90k, near_90k=place)
-        frames = self._encoded.result() if self._encoded is not None else []
-        self._encoded = self._encoder.submit(self._encode, units, flush=is_new)
-        return self._writer.write(video, samples, self._sound(frames)) if samples else b""
+        encoded = self._encoder.take()
+        self._encoder.give(units, restart=is_new)
+        return self._writer.write(video, samples, self._sound(encoded)) if samples else b""
 
     def finish(self) -> bytes:
         """The end of the file.
@@ -89,19 +85,15 @@ class Movie:
         """
         if self._format is None or not self.pictures:
             raise CannotExport("nothing in this range can be shown: the recording holds no whole key frame of H.264 or H.265")
-        frames = self._encoded.result() if self._encoded is not None else []
-        tail = self._sound(frames + self._track.flush(), last=True)
-        self._encoder.shutdown()
+        before = self._encoder.take()
+        self._encoder.give((), restart=True)
+        config, rest = self._encoder.take()
+        tail = self._sound(EncodedSound(config or before.config, before.frames + rest), last=True)
+        self._encoder.close()
         data = self._writer.write(self._format, (), tail) if tail else b""
         created = max(self._start_us, self._first_us)
         chapters = [(at, max(utc, created)) for at, utc in self._chapters]
         return data + self._writer.finish(skip_90k=self._skip, chapters=chapters, created_us=created)
-
-    def _encode(self, units: Sequence[SoundUnit], *, flush: bool) -> list[SoundFrame]:
-        frames = self._track.flush() if flush else []
-        for unit in joined(units):
-            frames += self._track.feed(unit)
-        return frames
 
     def _begin_run(self, group: Group) -> None:
         self._run_begin, self._run_origin = self._place, group.media_90k
@@ -149,9 +141,9 @@ class Movie:
         self.pictures += len(samples)
         return samples
 
-    def _sound(self, frames: list[SoundFrame], *, last: bool = False) -> list[Sample]:
+    def _sound(self, encoded: EncodedSound, *, last: bool = False) -> list[Sample]:
         """Frames as samples, each as long as it is until the next one."""
-        config = self._track.config
+        config, frames = encoded
         if config is None:
             return []
         found = SoundFormat(config.specific, config.rate, config.channels)
