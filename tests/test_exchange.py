@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from gb28181.device.model import Device, Route
-from gb28181.errors import CommandFailed, MisuseError, NotFound, PeerTimeout, Unavailable, Unreachable
+from gb28181.device.model import Device, Profile, Route
+from gb28181.errors import CommandFailed, MisuseError, NotFound, NotInEdition, PeerTimeout, Unavailable, Unreachable
 from gb28181.exchange import Exchanges, routes
 from gb28181.ids import DeviceId
+from gb28181.manscdp.commands.control import DeviceControl, DeviceControlResponse, IFrameCmd
 from gb28181.manscdp.commands.device import (
     DeviceInfoQuery,
     DeviceInfoResponse,
     DeviceStatusQuery,
     DeviceStatusResponse,
 )
+from gb28181.manscdp.commands.ptz import HomePosition, HomePositionQuery, HomePositionQueryResponse, PTZPreciseCtrl
 from gb28181.manscdp.element import Result
 from gb28181.ports import SipResponse
 from gb28181.router import Inbound
@@ -32,6 +34,10 @@ Answer = Callable[["World", Any], object]
 class FakeDevices:
     way: Route | None = None
     sn: int = 100
+    treated: Profile = field(default_factory=Profile)
+
+    def profile(self, device_id: DeviceId) -> Profile:
+        return self.treated
 
     def get(self, device_id: DeviceId) -> Device:
         if device_id != DEVICE:
@@ -165,7 +171,7 @@ async def test_silence_after_the_200_is_no_response() -> None:
     world = World()
     with pytest.raises(CommandFailed, match=f"DeviceInfo to device {DEVICE}: accepted the command") as failed:
         await world.ask()
-    assert (failed.value.stage, failed.value.cmd_type, failed.value.device_id) == ("no_response", "DeviceInfo", DEVICE)
+    assert (failed.value.stage, failed.value.command, failed.value.device_id) == ("no_response", "DeviceInfo", DEVICE)
     assert world.exchanges.gauges() == {"waiting": 0}
 
 
@@ -305,3 +311,42 @@ async def test_a_query_is_answered_by_responses_only() -> None:
     world = World()
     with pytest.raises(MisuseError):
         await world.exchanges.query(DEVICE, DeviceInfoQuery(device_id=CAMERA), expects=DeviceInfoQuery)
+
+
+HOME = DeviceControl(device_id=CAMERA, home_position=HomePosition(enabled=1))
+
+
+async def test_a_control_with_a_response_returns_it() -> None:
+    world = World(lambda world, command: DeviceControlResponse(sn=command.sn, device_id=CAMERA, result=Result.OK))
+    response = await world.exchanges.control(DEVICE, HOME, answered=True)
+    assert (response.sn, response.result) == (101, Result.OK)
+
+
+async def test_a_failure_of_a_control_names_its_sub_command() -> None:
+    with pytest.raises(CommandFailed, match="DeviceControl HomePosition to device") as failed:
+        await World().exchanges.control(DEVICE, HOME, answered=True)
+    assert failed.value.command == "DeviceControl HomePosition"
+
+
+async def test_what_the_edition_of_the_device_lacks_is_not_sent() -> None:
+    world = World()
+    with pytest.raises(NotInEdition, match=f"device {DEVICE} speaks edition 2016: HomePositionQuery is not available"):
+        await world.exchanges.query(DEVICE, HomePositionQuery(device_id=CAMERA), expects=HomePositionQueryResponse)
+    precise = DeviceControl(device_id=CAMERA, ptz_precise_ctrl=PTZPreciseCtrl(pan=1.0))
+    with pytest.raises(NotInEdition, match="PTZPreciseCtrl"):
+        await world.exchanges.control(DEVICE, precise, answered=False)
+    assert world.signalling.sent == []
+
+
+@pytest.mark.parametrize(("profile", "spelling", "label"), [
+    (Profile(edition="2016"), b"<IFameCmd>", b"GB2312"),
+    (Profile(edition="2022", charset="gb18030"), b"<IFrameCmd>", b"GB18030"),
+])  # fmt: skip
+async def test_a_command_is_written_as_the_edition_of_the_device_spells_it(
+    profile: Profile, spelling: bytes, label: bytes
+) -> None:
+    world = World()
+    world.devices.treated = profile
+    await world.exchanges.control(DEVICE, DeviceControl(device_id=CAMERA, i_frame_cmd=IFrameCmd.SEND), answered=False)
+    assert spelling in world.signalling.sent[0].body
+    assert label in world.signalling.sent[0].body

@@ -116,6 +116,7 @@ class CommandFailed(Gb28181Error):
     """A device did not do, or did not tell, what it was asked for; says how far the command came.
 
     Args:
+        command: CmdType, and of a control its sub-command: `DeviceControl PTZCmd`.
         text: What was seen; the message puts device and command before it.
         stage: `not_sent`: no way to the device. `no_sip_answer`: silence. `sip_status`: the MESSAGE was refused.
             `no_response`: accepted, and its Response never came. `result_error`: the Response says ERROR.
@@ -127,13 +128,13 @@ class CommandFailed(Gb28181Error):
         text: str,
         *,
         device_id: str,
-        cmd_type: str,
+        command: str,
         stage: CommandStage,
         detail: dict[str, str | int | float] | None = None,
     ) -> None:
-        super().__init__(f"{cmd_type} to device {device_id}: {text}")
+        super().__init__(f"{command} to device {device_id}: {text}")
         self.device_id = device_id
-        self.cmd_type = cmd_type
+        self.command = command
         self.stage: CommandStage = stage
         self.detail = detail or {}
 

@@ -16,11 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from gb28181.device.model import Device, Route
-from gb28181.errors import CommandFailed, CommandStage, MisuseError, PeerTimeout, Unavailable, Unreachable
+from gb28181.device.model import Device, Profile, Route
+from gb28181.errors import CommandFailed, CommandStage, MisuseError, NotInEdition, PeerTimeout, Unavailable, Unreachable
 from gb28181.ids import DeviceId
-from gb28181.manscdp.codec import Charset, build
-from gb28181.manscdp.element import Category, Result, entry_of, lookup
+from gb28181.manscdp.codec import build
+from gb28181.manscdp.edition import Edition
+from gb28181.manscdp.element import Category, Result, entry_of, lacking, lookup
 from gb28181.ports import Signalling
 from gb28181.router import Inbound, Routes
 
@@ -44,6 +45,8 @@ class Devices(Protocol):
 
     def route(self, device_id: DeviceId) -> Route: ...
 
+    def profile(self, device_id: DeviceId) -> Profile: ...
+
     def next_sn(self) -> int: ...
 
 
@@ -58,6 +61,7 @@ class _Pending:
 
     device_id: DeviceId
     cmd_type: str
+    label: str
     target: str
     sn: int
     parts: list[Any] = field(default_factory=list)
@@ -144,6 +148,7 @@ class Exchanges:
 
         Raises:
             NotFound: No such device.
+            NotInEdition: The device speaks an edition that has no such command.
             CommandFailed: It was not sent, not answered, refused, or answered ERROR; says which.
             Unavailable: Too many commands to this device wait.
         """
@@ -173,14 +178,15 @@ class Exchanges:
             The Response; None without one.
 
         Raises:
-            NotFound, CommandFailed, Unavailable: As for `query`.
+            NotFound, NotInEdition, CommandFailed, Unavailable: As for `query`.
         """
         limit_s = timeout_s or self._timeout_s
         cmd_type = entry_of(type(command)).cmd_type
         if not answered:
+            self._check_edition(device_id, command)
             command = dataclasses.replace(command, sn=self._next_sn())
             async with self._unanswered.take(device_id):
-                await self._send(device_id, command, cmd_type, to=to or device_id, timeout_s=limit_s)
+                await self._send(device_id, command, to=to or device_id, timeout_s=limit_s)
             return None
         if lookup(Category.RESPONSE, cmd_type) is None:
             raise MisuseError(f"nothing answers {cmd_type}")
@@ -236,13 +242,14 @@ class Exchanges:
         to: str,
         attempts: int,
     ) -> list[Any]:
-        target = str(command.device_id)
+        self._check_edition(device_id, command)
+        target, label = str(command.device_id), _label(command)
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 async with self._equals.take((device_id, cmd_type, target)), self._places.take(device_id):
                     limit.reschedule(None)
                     sn = self._next_sn()
-                    pending = _Pending(device_id, cmd_type, target, sn)
+                    pending = _Pending(device_id, cmd_type, label, target, sn)
                     waiting = self._pending.setdefault((device_id, cmd_type), {})
                     waiting[sn] = pending
                     try:
@@ -254,10 +261,10 @@ class Exchanges:
                             self._pending.pop((device_id, cmd_type), None)
         except TimeoutError:
             raise self._failed(
-                device_id, cmd_type, "not_sent", f"other commands were under way for {timeout_s:g} s", waited_s=timeout_s
+                device_id, label, "not_sent", f"other commands were under way for {timeout_s:g} s", waited_s=timeout_s
             ) from None
         if any(getattr(part, "result", Result.OK) == Result.ERROR for part in pending.parts):
-            raise self._failed(device_id, cmd_type, "result_error", f"{target} answered Result ERROR: it cannot or will not")
+            raise self._failed(device_id, label, "result_error", f"{target} answered Result ERROR: it cannot or will not")
         return pending.parts
 
     async def _await(
@@ -275,7 +282,7 @@ class Exchanges:
             stage: CommandStage = "no_response" if pending.accepted else "no_sip_answer"
             what = "accepted the command and sent no Response" if pending.accepted else "did not answer the MESSAGE"
             raise self._failed(
-                pending.device_id, pending.cmd_type, stage, f"{what} within {timeout_s:g} s", waited_s=timeout_s
+                pending.device_id, pending.label, stage, f"{what} within {timeout_s:g} s", waited_s=timeout_s
             ) from None
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
@@ -283,10 +290,10 @@ class Exchanges:
     async def _deliver(self, pending: _Pending, command: Any, to: str, timeout_s: float, attempts: int) -> None:
         """Sends until the MESSAGE is answered, as often as it may be; quiet once a Response has come."""
         for attempt in range(attempts, 0, -1):
-            is_udp = self._route(pending.device_id, pending.cmd_type).transport == "udp"
+            is_udp = self._route(pending.device_id, pending.label).transport == "udp"
             share_s = timeout_s / attempts if is_udp else timeout_s
             try:
-                await self._send(pending.device_id, command, pending.cmd_type, to=to, timeout_s=share_s)
+                await self._send(pending.device_id, command, to=to, timeout_s=share_s)
             except CommandFailed as failure:
                 if pending.parts:
                     return
@@ -297,31 +304,41 @@ class Exchanges:
                 pending.accepted = True
                 return
 
-    async def _send(self, device_id: DeviceId, command: Any, cmd_type: str, *, to: str, timeout_s: float) -> None:
+    async def _send(self, device_id: DeviceId, command: Any, *, to: str, timeout_s: float) -> None:
         """One MESSAGE.
 
         Raises:
             NotFound, CommandFailed.
         """
-        route = self._route(device_id, cmd_type)
-        body = build(command, charset=_charset(self._devices.get(device_id)))
+        label, profile = _label(command), self._devices.profile(device_id)
+        route = self._route(device_id, label)
+        body = build(command, charset=profile.charset, edition=edition_of(profile))
         self._counters["sent"] += 1
         try:
             response = await self._signalling.message(route, to=to, body=body, timeout_s=timeout_s)
         except PeerTimeout:
             text = f"did not answer the MESSAGE to {route.remote} within {timeout_s:g} s"
-            raise self._failed(device_id, cmd_type, "no_sip_answer", text, waited_s=timeout_s) from None
+            raise self._failed(device_id, label, "no_sip_answer", text, waited_s=timeout_s) from None
         except Unreachable as error:
-            raise self._failed(device_id, cmd_type, "not_sent", str(error)) from None
+            raise self._failed(device_id, label, "not_sent", str(error)) from None
         if not 200 <= response.status < 300:
             text = f"refused the MESSAGE: {response.status} {response.reason}".rstrip()
-            raise self._failed(device_id, cmd_type, "sip_status", text, sip_status=response.status)
+            raise self._failed(device_id, label, "sip_status", text, sip_status=response.status)
 
-    def _route(self, device_id: DeviceId, cmd_type: str) -> Route:
+    def _route(self, device_id: DeviceId, label: str) -> Route:
         try:
             return self._devices.route(device_id)
         except Unreachable as error:
-            raise self._failed(device_id, cmd_type, "not_sent", str(error), device="offline") from None
+            raise self._failed(device_id, label, "not_sent", str(error), device="offline") from None
+
+    def _check_edition(self, device_id: DeviceId, command: Any) -> None:
+        self._devices.get(device_id)
+        profile = self._devices.profile(device_id)
+        if missing := lacking(command, edition_of(profile)):
+            raise NotInEdition(
+                f"device {device_id} speaks edition {profile.edition}: {', '.join(missing)} is not available; if it is newer "
+                "than it says, set the edition of its profile"
+            )
 
     def _next_sn(self) -> int:
         sn = self._devices.next_sn()
@@ -331,10 +348,10 @@ class Exchanges:
         return sn
 
     def _failed(
-        self, device_id: DeviceId, cmd_type: str, stage: CommandStage, text: str, **detail: str | int | float
+        self, device_id: DeviceId, label: str, stage: CommandStage, text: str, **detail: str | int | float
     ) -> CommandFailed:
         self._counters[f"failed_{stage}"] += 1
-        return CommandFailed(text, device_id=device_id, cmd_type=cmd_type, stage=stage, detail=detail)
+        return CommandFailed(text, device_id=device_id, command=label, stage=stage, detail=detail)
 
 
 async def _collect(pending: _Pending, complete: Callable[[Sequence[Any]], bool], quiet_s: float) -> None:
@@ -350,9 +367,19 @@ async def _collect(pending: _Pending, complete: Callable[[Sequence[Any]], bool],
             return
 
 
-def _charset(device: Device) -> Charset:
-    """Devices of the 2022 edition read GB 18030 (§6.10)."""
-    return "gb18030" if device.gb_version >= "3" else "gb2312"
+def edition_of(profile: Profile) -> Edition:
+    """What the device speaks; of a device of 2011 the amendment is expected, because a profile does not tell them apart."""
+    return {"2011": Edition.E2014, "2016": Edition.E2016, "2022": Edition.E2022}[profile.edition]
+
+
+def _label(command: Any) -> str:
+    """CmdType, and of a control its sub-command too: `DeviceControl PTZCmd`."""
+    entry = entry_of(type(command))
+    if entry.category is Category.CONTROL:
+        for slot in entry.spec.fields:
+            if slot.attr not in ("sn", "device_id") and getattr(command, slot.attr) not in (None, (), ""):
+                return f"{entry.cmd_type} {slot.name}"
+    return entry.cmd_type
 
 
 def routes(exchanges: Exchanges, *kinds: type) -> Routes:

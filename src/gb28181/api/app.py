@@ -186,7 +186,7 @@ _COMMAND_CODES: Final[dict[CommandStage, tuple[int, str]]] = {
 
 def _command_failed(error: CommandFailed) -> web.Response:
     status, code = _COMMAND_CODES[error.stage]
-    detail = {"device_id": error.device_id, "command": error.cmd_type, **error.detail}
+    detail = {"device_id": error.device_id, "command": error.command, **error.detail}
     return _problem(status, code, str(error), stage=error.stage, detail=detail)
 
 
