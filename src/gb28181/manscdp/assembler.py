@@ -41,6 +41,7 @@ class Finished:
 @dataclass(slots=True)
 class _Answer:
     deadline: float
+    quiet_s: float
     announced: int | None = None
     received: int = 0
     ids: set[str] = field(default_factory=set)
@@ -67,9 +68,16 @@ class Assembler:
         self._max_items = max_items
         self._answers: dict[Key, _Answer] = {}
 
-    def expect(self, peer: str, cmd_type: str, sn: int, now: float) -> None:
-        """A query is about to be sent; the caller bounds how many are outstanding."""
-        self._answers[peer, cmd_type, sn] = _Answer(now + self._first_answer_s)
+    def expect(
+        self, peer: str, cmd_type: str, sn: int, now: float, *, first_answer_s: float | None = None, quiet_s: float | None = None
+    ) -> None:
+        """A query is about to be sent; the caller bounds how many are outstanding.
+
+        Args:
+            first_answer_s, quiet_s: Patience with this peer where it is another than with the rest.
+        """
+        first = self._first_answer_s if first_answer_s is None else first_answer_s
+        self._answers[peer, cmd_type, sn] = _Answer(now + first, self._quiet_s if quiet_s is None else quiet_s)
 
     def add(
         self, peer: str, cmd_type: str, sn: int, *, announced: int | None, ids: Iterable[str], now: float
@@ -83,7 +91,7 @@ class Assembler:
         if key is None:
             return None, []
         answer = self._answers[key]
-        answer.deadline = now + self._quiet_s
+        answer.deadline = now + answer.quiet_s
         if announced is not None and announced >= 0:
             answer.announced = max(announced, answer.announced or 0)
         for identifier in ids:
