@@ -69,7 +69,14 @@ class Assembler:
         self._answers: dict[Key, _Answer] = {}
 
     def expect(
-        self, peer: str, cmd_type: str, sn: int, now: float, *, first_answer_s: float | None = None, quiet_s: float | None = None
+        self,
+        peer: str,
+        cmd_type: str,
+        sn: int,
+        now: float,
+        *,
+        first_answer_s: float | None = None,
+        quiet_s: float | None = None,
     ) -> None:
         """A query is about to be sent; the caller bounds how many are outstanding.
 
