@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gb28181.sip.endpoint import Answered, EndpointEvent, SipEndpoint
+from gb28181.sip.calls import Answered
+from gb28181.sip.endpoint import EndpointEvent, SipEndpoint
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.timers import Timers
 from gb28181.sip.transaction import Flow, RequestArrived, RequestFailed, ResponseArrived

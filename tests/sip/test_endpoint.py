@@ -15,7 +15,7 @@ from gb28181.sip.parser import parse_datagram
 from gb28181.sip.transaction import Flow, RequestArrived
 
 from .link import endpoint
-from .vectors import CHANNEL, DOMAIN, KEEPALIVE_XML, PLATFORM, needs_torture, request, torture, vectors
+from .vectors import CHANNEL, DEVICE, DOMAIN, KEEPALIVE_XML, PLATFORM, needs_torture, request, torture, vectors
 
 FROM = Flow("udp", "203.0.113.7", 6000)
 
@@ -54,10 +54,104 @@ def test_options_is_answered_with_what_we_allow() -> None:
 
 
 # W3
-def test_an_unknown_method_is_answered_405_with_allow() -> None:
-    (answer,) = ask(endpoint(PLATFORM), request("PUBLISH"))
-    assert answer.status == 405
+@pytest.mark.parametrize(("method", "status"), [("PUBLISH", 405), ("REFER", 405), ("UPDATE", 405), ("NEWMETHOD", 501)])
+def test_a_method_that_is_not_served_is_refused_and_told_what_is(method: str, status: int) -> None:
+    (answer,) = ask(endpoint(PLATFORM), request(method))
+    assert answer.status == status
     assert "MESSAGE" in answer.values("allow")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("text/plain", b"hello", 415),
+        ("multipart/mixed;boundary=x", b"--x\r\n", 415),
+        ("text/plain", b" <?xml version='1.0'?><Notify/>", 0),  # called wrongly, and readable
+        ("", b"hello", 0),
+        ("APPLICATION/MANSCDP+XML", b"hello", 0),
+        ("application/sdp", b"v=0", 0),
+        ("text/plain", b"v=0\r\n", 0),
+    ],
+)
+def test_a_body_that_nobody_reads_is_refused_with_what_is_read(kind: str, body: bytes, status: int) -> None:
+    one = endpoint(PLATFORM)
+    data = request(body=body).replace(b"Content-Type: Application/MANSCDP+xml\r\n", b"")
+    named = f"Content-Type: {kind}\r\n".encode() if kind else b""
+    found = ask(one, data.replace(b"Max-Forwards", named + b"Max-Forwards"))
+    assert [answer.status for answer in found] == ([status] if status else [])
+    assert len(arrived(one)) == (0 if status else 1)
+    if status:
+        assert "Application/MANSCDP+xml" in found[0].header("accept")
+
+
+def test_a_compressed_body_is_refused_with_what_is_read() -> None:
+    (answer,) = ask(endpoint(PLATFORM), request(body=KEEPALIVE_XML, extra="Content-Encoding: gzip"))
+    assert (answer.status, answer.header("accept-encoding")) == (415, "identity")
+
+
+def test_a_body_that_need_not_be_understood_is_no_reason_to_refuse() -> None:
+    one = endpoint(PLATFORM)
+    data = request(body=b"x", extra="Content-Disposition: render;handling=optional")
+    assert ask(one, data.replace(b"Application/MANSCDP+xml", b"text/plain")) == []
+    assert len(arrived(one)) == 1
+
+
+def test_what_went_in_a_circle_is_refused_and_what_is_ours_is_served() -> None:
+    one = endpoint(PLATFORM)
+    beyond = request("INVITE", uri=f"sip:{CHANNEL}@{DOMAIN}").replace(b"Max-Forwards: 70", b"Max-Forwards: 0")
+    assert [answer.status for answer in ask(one, beyond)] == [483]
+    ours = request("INVITE", call_id="2").replace(b"Max-Forwards: 70", b"Max-Forwards: 0")
+    assert [answer.status for answer in ask(one, ours)] == [100]
+
+
+def test_an_invite_that_comes_by_two_ways_is_served_once() -> None:
+    one = endpoint(PLATFORM)
+    assert [answer.status for answer in ask(one, request("INVITE"))] == [100]
+    assert [answer.status for answer in ask(one, request("INVITE", branch="z9hG4bKother"))] == [482]
+    assert len(arrived(one)) == 1
+
+
+# firmware that makes a new branch for each copy
+def test_a_register_repeated_with_another_branch_is_answered_all_the_same() -> None:
+    one = endpoint(PLATFORM)
+    for branch in ("z9hG4bK1", "z9hG4bK2"):
+        one.receive_datagram(request("REGISTER", branch=branch), FROM, 0.0)
+    assert len(arrived(one)) == 2
+
+
+def test_a_re_invite_is_refused_and_the_session_stays() -> None:
+    one = endpoint(PLATFORM)
+    one.receive_datagram(request("INVITE"), FROM, 0.0)
+    ((transaction, _),) = arrived(one)
+    dialog = one.accept(transaction, (), b"v=0", "application/sdp", local=("192.0.2.10", 5060), now=0.0)
+    assert dialog is not None
+    assert [answer.status for answer in answers(one)] == [100, 200]
+    to = f"To: <sip:{PLATFORM}@{DOMAIN}>".encode()
+    tagged = to + b";tag=" + dialog.local_tag.encode()
+    again = request("INVITE", branch="z9hG4bK0002", cseq=2).replace(to, tagged)
+    assert [answer.status for answer in ask(one, again)] == [488]
+    one.receive_datagram(request("BYE", branch="z9hG4bK0003", cseq=3).replace(to, tagged), FROM, 0.0)
+    ((_, message),) = arrived(one)
+    assert (message.method, message.to_tag) == ("BYE", dialog.local_tag)
+
+
+def test_a_dialog_of_a_peer_that_asks_by_sips_has_a_sips_contact() -> None:
+    one = endpoint(PLATFORM)
+    flow = Flow("tls", "203.0.113.7", 6000, 3)
+    extra = f"Contact: <sips:{DEVICE}@203.0.113.7>"
+    data = request("SUBSCRIBE", uri=f"sips:{PLATFORM}@{DOMAIN}", transport="TLS", extra=extra)
+    one.receive_framed(data.removesuffix(b"\r\n\r\n"), b"", (), flow, 0.0)
+    ((transaction, _),) = arrived(one)
+    dialog = one.accept(transaction, (), b"", "", local=("192.0.2.10", 5061), now=0.0)
+    assert dialog is not None
+    (answer,) = answers(one)
+    assert answer.header("contact") == f"<sips:{PLATFORM}@192.0.2.10:5061>"
+    one.request_in(dialog.numbered(1), "NOTIFY", flow, local=("192.0.2.10", 5061), now=0.0)
+    ((_, packet),) = one.packets_to_send()
+    notify = parse_datagram(packet)
+    assert packet.startswith(f"NOTIFY sips:{DEVICE}@203.0.113.7 SIP/2.0".encode())
+    assert notify.header("via").startswith("SIP/2.0/TLS 192.0.2.10:5061;")
+    assert notify.header("contact") == f"<sips:{PLATFORM}@192.0.2.10:5061>"
 
 
 # quirk Q7 ★
@@ -318,7 +412,7 @@ def test_the_messages_of_rfc_4475_leave_the_endpoint_alive(path: Path) -> None:
         ("unkscm", 416),
         ("scalar02", 400),
         ("zeromf", 200),
-        ("intmeth", 405),
+        ("intmeth", 501),
     ],
 )
 def test_messages_of_rfc_4475_are_answered_as_it_asks(name: str, status: int) -> None:

@@ -248,6 +248,6 @@ def is_same(known: Route, came: Route) -> bool:
 
 def is_same_place(known: Route, came: Route) -> bool:
     """Whether a REGISTER came from where the device was: a new TCP connection of one host is no move."""
-    if known.transport == came.transport == "tcp":
+    if known.transport == came.transport != "udp":
         return known.remote.host == came.remote.host
     return known.transport == came.transport and known.remote == came.remote

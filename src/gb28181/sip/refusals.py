@@ -10,6 +10,10 @@ from gb28181.sip.uri import parse_uri
 
 #: Methods that services answer. ACK and CANCEL end here, OPTIONS too (quirk Q36).
 SERVED: Final = frozenset({"REGISTER", "MESSAGE", "NOTIFY", "SUBSCRIBE", "INFO", "BYE", "INVITE"})
+#: Methods of SIP that GB/T 28181 has no use for: known and refused (405); any other is not known (501, RFC 3261 §21.5.2).
+_REFUSED: Final = frozenset({"PRACK", "UPDATE", "REFER", "PUBLISH"})
+#: Methods that may be meant for somebody behind us; the others end here whatever their Max-Forwards.
+_RELAYED: Final = frozenset({"INVITE", "SUBSCRIBE", "MESSAGE"})
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, OPTIONS, MESSAGE, REGISTER, SUBSCRIBE, NOTIFY"
 ACCEPT: Final = "Application/MANSCDP+xml, application/sdp, Application/MANSRTSP"
 
@@ -18,6 +22,7 @@ NO_BRANCH: Final = "missing-branch"
 NO_FROM_TAG: Final = "missing-from-tag"
 CSEQ_CASE: Final = "cseq-method-case"
 
+_BLANKS: Final = b"\r\n\0 \t\xef\xbb\xbf"
 _SINGLE: Final = ("from", "to", "call-id", "cseq")
 
 
@@ -58,15 +63,40 @@ def _differ(request: Request, name: str) -> bool:
     return len({value for other, value in request.headers if other == name}) > 1
 
 
-def unsupported(request: Request) -> Refusal | None:
-    """What the endpoint answers without asking a service (RFC 3261 §8.2.1, §8.2.2, §11.2), None for the rest."""
-    if request.method not in SERVED and request.method != "OPTIONS":
-        return Refusal(405, [("allow", ALLOW)])
+def unsupported(request: Request, server_id: str) -> Refusal | None:
+    """What the endpoint answers without asking a service (RFC 3261 §8.2.1-8.2.3, §11.2, §14.2), None for the rest."""
+    method = request.method
+    if method not in SERVED and method != "OPTIONS":
+        return Refusal(405 if method in _REFUSED else 501, [("allow", ALLOW)])
     uri = parse_uri(request.uri.strip("<>"))
     if uri is None or uri.scheme not in ("sip", "sips"):
         return Refusal(416)
-    if required := request.values("require"):
-        return Refusal(420, [("unsupported", ", ".join(required))])
-    if request.method == "OPTIONS":
-        return Refusal(200, [("allow", ALLOW), ("accept", ACCEPT)], "OK")
+    first = request.first
+    if "require" in first:
+        return Refusal(420, [("unsupported", ", ".join(request.values("require")))])
+    if method == "OPTIONS":
+        return Refusal(200, [("allow", ALLOW), ("accept", ACCEPT), ("accept-encoding", "identity")], "OK")
+    if first.get("max-forwards") == "0" and method in _RELAYED and uri.user not in (server_id, ""):
+        return Refusal(483)  # it has gone in a circle of platforms (§16.3)
+    if request.body and (refusal := _unreadable(request)) is not None:
+        return refusal
+    if method == "INVITE" and request.to_tag:
+        # A re-INVITE: no GB flow has one. The session goes on as it was agreed (§14.2).
+        return Refusal(488)
     return None
+
+
+def _unreadable(request: Request) -> Refusal | None:
+    """415 for a body that nobody here reads (§8.2.3). What it looks like counts for more than what it is called: firmware
+    leaves Content-Type out or calls MANSCDP `text/plain`."""
+    first = request.first
+    if first.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return Refusal(415, [("accept-encoding", "identity")])
+    kind = request.content_type
+    if request.method == "INFO" or not kind or "manscdp" in kind or "xml" in kind or kind == "application/sdp":
+        return None
+    if request.body.lstrip(_BLANKS)[:2].startswith((b"<", b"v=")) or "handling=optional" in first.get(
+        "content-disposition", ""
+    ):
+        return None
+    return Refusal(415, [("accept", ACCEPT)])

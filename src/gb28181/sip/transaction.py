@@ -1,88 +1,35 @@
-"""Transactions (RFC 3261 §17, corrected by RFC 6026): one interpreter of the tables in `transitions.py`.
+"""The two kinds of transaction (RFC 3261 §17): what is kept of one request, and what is reported of it upwards.
 
-Invariant: a request that was received once is handed up once; an answer is given to every retransmission of it from here.
-A client INVITE that was given up stays for a while, because its 2xx may still come and must be ended with ACK and BYE.
+`layer.py` moves them by the tables in `transitions.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from gb28181.errors import MisuseError
 from gb28181.sip.headers import CSeq, Via
 from gb28181.sip.message import Headers, Request, Response, request_bytes
-from gb28181.sip.timers import TimerQueue, Timers
 from gb28181.sip.transitions import (
-    ACCEPTED,
-    ACK,
     CALLING,
-    CANCEL,
-    DOUBLE_A,
-    DOUBLE_E,
-    DOUBLE_G,
-    E_AT_T2,
-    FAILED,
-    FAILURE,
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
-    PASS_UP,
     PROCEEDING,
-    PROVISIONAL,
-    REQUEST,
-    RESEND,
-    SEND_ACK,
-    SEND_CANCEL,
-    SEND_FAILURE,
-    SEND_PROVISIONAL,
-    SEND_SUCCESS,
-    START_B,
-    START_CANCEL,
-    START_D,
-    START_G,
-    START_H,
-    START_I,
-    START_J,
-    START_K,
-    START_L,
-    START_LATE,
-    START_M,
-    STOP,
-    SUCCESS,
-    TERMINATED,
-    TIMED_OUT,
-    TIMER_A,
-    TIMER_B,
-    TIMER_CANCEL,
-    TIMER_D,
-    TIMER_E,
-    TIMER_F,
-    TIMER_G,
-    TIMER_H,
-    TIMER_I,
-    TIMER_J,
-    TIMER_K,
-    TIMER_L,
-    TIMER_LATE,
-    TIMER_M,
-    TIMER_UNANSWERED,
-    TRANSPORT_ERROR,
     TRYING,
-    UNANSWERED,
 )
+
+Transport = Literal["udp", "tcp", "tls"]
 
 
 class Flow(NamedTuple):
     """Where a packet came from or goes to.
 
     Args:
-        connection: Number of the TCP connection, 0 for UDP.
+        connection: Number of the TCP or TLS connection, 0 for UDP.
     """
 
-    transport: Literal["udp", "tcp"]
+    transport: Transport
     host: str
     port: int
     connection: int = 0
@@ -96,9 +43,10 @@ class ServerTransaction:
 
     Args:
         request: None once it has its final answer: thousands of these wait for retransmissions.
+        invite_key: Call-ID, number and From tag of an INVITE: by these an ACK of its 2xx finds it.
     """
 
-    __slots__ = ("accepted_key", "armed", "flow", "interval", "key", "method", "packet", "request", "state", "table", "to_tag")
+    __slots__ = ("armed", "flow", "interval", "invite_key", "key", "method", "packet", "request", "state", "table", "to_tag")
 
     def __init__(self, key: str, request: Request, flow: Flow) -> None:
         self.key = key
@@ -111,7 +59,10 @@ class ServerTransaction:
         self.to_tag = ""
         self.interval = 0.0
         self.armed: dict[str, int] = {}
-        self.accepted_key: tuple[str, int, str] | None = None
+        self.invite_key = ("", 0, "")
+        if request.method == "INVITE":
+            cseq = request.cseq
+            self.invite_key = (request.call_id, cseq.number if cseq else 0, request.from_tag)
 
 
 class ClientTransaction:
@@ -175,7 +126,6 @@ class RequestUnanswered(NamedTuple):
 
 
 TransactionEvent = RequestArrived | ResponseArrived | RequestFailed | RequestUnanswered
-_Transaction = ServerTransaction | ClientTransaction
 
 
 def server_key(request: Request, via: Via, cseq: CSeq, flow: Flow, method: str) -> str:
@@ -187,277 +137,3 @@ def server_key(request: Request, via: Via, cseq: CSeq, flow: Flow, method: str) 
     first = request.first
     hop = f"{via.branch}\n{via.sent_by}\n{flow.transport} {flow.host}"
     return f"{method}\n{first['call-id']}\n{cseq.number}\n{first['from']}\n{hop}"
-
-
-class TransactionLayer:
-    """All transactions of an endpoint. Outputs are `events` and `outbox`, emptied by whoever drives it.
-
-    Args:
-        max_servers: Server transactions kept at once; `is_full` says that no more may be begun.
-    """
-
-    def __init__(self, timers: Timers, *, max_servers: int) -> None:
-        self.timers = timers
-        self.events: deque[TransactionEvent] = deque()
-        self.outbox: deque[tuple[Flow, bytes]] = deque()
-        self.retransmissions_sent = 0
-        self.retransmissions_received = 0
-        self._max_servers = max_servers
-        self._queue = TimerQueue()
-        self._servers: dict[str, ServerTransaction] = {}
-        self._accepted: dict[tuple[str, int, str], ServerTransaction] = {}
-        self._clients: dict[tuple[str, str], ClientTransaction] = {}
-        self._alternates: dict[tuple[str, int, str], ClientTransaction] = {}
-        self._by_connection: dict[int, set[ClientTransaction]] = {}
-
-    @property
-    def servers(self) -> int:
-        return len(self._servers)
-
-    @property
-    def clients(self) -> int:
-        return len(self._clients)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._servers) >= self._max_servers
-
-    # --- server side
-
-    def find_server(self, key: str) -> ServerTransaction | None:
-        return self._servers.get(key)
-
-    def open_server(self, key: str, request: Request, flow: Flow, now: float) -> ServerTransaction:
-        """Begins the transaction of a request that `find_server` did not know."""
-        transaction = ServerTransaction(key, request, flow)
-        self._servers[key] = transaction
-        patience = self.timers.unanswered * (4 if request.method == "INVITE" else 1)
-        self._queue.arm(transaction, TIMER_UNANSWERED, now + patience)
-        return transaction
-
-    def repeat(self, transaction: ServerTransaction, flow: Flow, now: float) -> None:
-        """A retransmission arrived; the answer follows it to where it came from."""
-        self.retransmissions_received += 1
-        transaction.flow = flow
-        self._step(transaction, REQUEST, now)
-
-    def acknowledge(self, key: str, accepted: tuple[str, int, str], now: float) -> bool:
-        """An ACK arrived: of a failure by its branch, of a 2xx by its dialog. False where it belongs to nothing."""
-        transaction = self._servers.get(key) or self._accepted.get(accepted)
-        if transaction is None:
-            return False
-        self._step(transaction, ACK, now)
-        return True
-
-    def answer(self, transaction: ServerTransaction, status: int, packet: bytes, now: float) -> bool:
-        """Sends an answer, once; False where the transaction has its final answer already."""
-        event = SEND_PROVISIONAL if status < 200 else SEND_SUCCESS if status < 300 else SEND_FAILURE
-        if (transaction.state, event) not in transaction.table:
-            return False
-        transaction.packet = packet
-        if event == SEND_SUCCESS and transaction.method == "INVITE" and (request := transaction.request) is not None:
-            cseq = request.cseq
-            transaction.accepted_key = (request.call_id, cseq.number if cseq else 0, request.from_tag)
-            self._accepted[transaction.accepted_key] = transaction
-        if status >= 200:
-            transaction.request = None
-        self._step(transaction, event, now)
-        return True
-
-    # --- client side
-
-    def send(self, transaction: ClientTransaction, now: float) -> None:
-        """Begins a transaction of ours and sends its request."""
-        if transaction.key in self._clients:
-            raise MisuseError("a branch was used twice")
-        self._clients[transaction.key] = transaction
-        self._alternates[transaction.alternate] = transaction
-        if transaction.flow.connection:
-            self._by_connection.setdefault(transaction.flow.connection, set()).add(transaction)
-        timers = self.timers
-        is_invite = transaction.method == "INVITE"
-        self.outbox.append((transaction.flow, transaction.packet))
-        self._queue.arm(transaction, TIMER_B if is_invite else TIMER_F, now + (timers.timeout or timers.span))
-        if transaction.flow.transport == "udp":
-            transaction.interval = timers.t1
-            self._queue.arm(transaction, TIMER_A if is_invite else TIMER_E, now + timers.t1)
-
-    def receive_response(self, response: Response, now: float) -> bool:
-        """Gives an answer to the request it belongs to; False where there is none.
-
-        A branch that came back changed is tolerated: Call-ID and CSeq name the transaction as well (quirk Q29).
-        """
-        cseq, via = response.cseq, response.via
-        if cseq is None:
-            return False
-        method = cseq.method.upper()
-        transaction = self._clients.get((via.branch, method)) if via is not None else None
-        if transaction is None:
-            transaction = self._alternates.get((response.call_id, cseq.number, method))
-        if transaction is None:
-            return False
-        event = PROVISIONAL if response.status < 200 else SUCCESS if response.status < 300 else FAILURE
-        self._step(transaction, event, now, response)
-        return True
-
-    def cancel(self, transaction: ClientTransaction, now: float) -> None:
-        """Nobody waits for the answer any more: an INVITE is cancelled as soon as it may be, another request ends."""
-        self._step(transaction, CANCEL, now)
-
-    def connection_lost(self, connection: int, now: float) -> None:
-        """A TCP connection is gone: what waits for an answer on it fails."""
-        for transaction in list(self._by_connection.get(connection, ())):
-            self._step(transaction, TRANSPORT_ERROR, now)
-
-    # --- time
-
-    def next_deadline(self) -> float | None:
-        return self._queue.next_deadline()
-
-    def expire(self, now: float) -> None:
-        for owner, name in self._queue.due(now):
-            if isinstance(owner, ServerTransaction | ClientTransaction):
-                self._step(owner, name, now)
-
-    # --- the interpreter
-
-    def _step(self, transaction: _Transaction, event: str, now: float, response: Response | None = None) -> None:
-        move = transaction.table.get((transaction.state, event))
-        if move is None:
-            return
-        transaction.state, actions = move
-        for action in actions:
-            _ACTIONS[action](self, transaction, now, response)
-        if event in _RESENDING and RESEND in actions:
-            self.retransmissions_sent += 1
-        if transaction.state == TERMINATED:
-            self._remove(transaction)
-
-    def _remove(self, transaction: _Transaction) -> None:
-        transaction.armed.clear()
-        if isinstance(transaction, ServerTransaction):
-            self._servers.pop(transaction.key, None)
-            if transaction.accepted_key is not None:
-                self._accepted.pop(transaction.accepted_key, None)
-        else:
-            self._clients.pop(transaction.key, None)
-            self._alternates.pop(transaction.alternate, None)
-            if (same := self._by_connection.get(transaction.flow.connection)) is not None:
-                same.discard(transaction)
-                if not same:
-                    del self._by_connection[transaction.flow.connection]
-
-    def _resend(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        if transaction.packet:
-            self.outbox.append((transaction.flow, transaction.packet))
-
-    def _stop(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        transaction.armed.clear()
-
-    def _pass_up(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        assert isinstance(transaction, ClientTransaction)
-        assert response is not None
-        self.events.append(ResponseArrived(transaction, response))
-
-    def _timed_out(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        assert isinstance(transaction, ClientTransaction)
-        self.events.append(RequestFailed(transaction, "timeout"))
-
-    def _failed(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        assert isinstance(transaction, ClientTransaction)
-        self.events.append(RequestFailed(transaction, "transport"))
-
-    def _unanswered(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        assert isinstance(transaction, ServerTransaction)
-        self.events.append(RequestUnanswered(transaction))
-
-    def _double_a(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        transaction.interval *= 2
-        self._queue.arm(transaction, TIMER_A, now + transaction.interval)
-
-    def _double_e(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        transaction.interval = min(transaction.interval * 2, self.timers.t2)
-        self._queue.arm(transaction, TIMER_E, now + transaction.interval)
-
-    def _e_at_t2(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        self._queue.arm(transaction, TIMER_E, now + self.timers.t2)
-
-    def _start_g(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        # A failure over TCP is sent once; a 2xx is repeated over every transport, because it goes end to end.
-        if transaction.flow.transport == "udp" or transaction.state == ACCEPTED:
-            transaction.interval = self.timers.t1
-            self._queue.arm(transaction, TIMER_G, now + transaction.interval)
-
-    def _double_g(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        transaction.interval = min(transaction.interval * 2, self.timers.t2)
-        self._queue.arm(transaction, TIMER_G, now + transaction.interval)
-
-    def _send_ack(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        """ACK of a failure: part of this transaction, with the To of the answer (RFC 3261 §17.1.1.3)."""
-        assert isinstance(transaction, ClientTransaction)
-        assert response is not None
-        to = response.header("to") or dict(transaction.headers)["to"]
-        self.outbox.append((transaction.flow, self._repeated(transaction, "ACK", to)))
-
-    def _send_cancel(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        """CANCEL is a transaction of its own with the branch of the INVITE (RFC 3261 §9.1); its answer tells nothing."""
-        assert isinstance(transaction, ClientTransaction)
-        headers = self._repeated_headers(transaction, "CANCEL", dict(transaction.headers)["to"])
-        self.send(ClientTransaction("CANCEL", transaction.uri, headers, b"", transaction.flow), now)
-
-    def _repeated(self, transaction: ClientTransaction, method: str, to: str) -> bytes:
-        return request_bytes(method, transaction.uri, self._repeated_headers(transaction, method, to))
-
-    @staticmethod
-    def _repeated_headers(transaction: ClientTransaction, method: str, to: str) -> Headers:
-        kept = ("via", "route", "from", "call-id", "max-forwards", "user-agent")
-        headers = [(name, value) for name, value in transaction.headers if name in kept]
-        return [*headers, ("to", to), ("cseq", f"{transaction.cseq} {method}")]
-
-    def _start(self, transaction: _Transaction, timer: str, delay: float, now: float) -> None:
-        if delay > 0:
-            self._queue.arm(transaction, timer, now + delay)
-        else:
-            self._step(transaction, timer, now)
-
-
-_Action = Callable[[TransactionLayer, _Transaction, float, Response | None], None]
-
-
-def _starting(timer: str, delay: Callable[[Timers], float], *, reliable: bool) -> _Action:
-    """Action that starts a timer; with `reliable` False it is zero over TCP, where nothing is retransmitted."""
-
-    def start(layer: TransactionLayer, transaction: _Transaction, now: float, response: Response | None) -> None:
-        wait = delay(layer.timers) if reliable or transaction.flow.transport == "udp" else 0.0
-        layer._start(transaction, timer, wait, now)
-
-    return start
-
-
-_RESENDING: Final = frozenset({TIMER_A, TIMER_E, TIMER_G, REQUEST})
-
-_ACTIONS: Final[Mapping[str, _Action]] = {
-    RESEND: TransactionLayer._resend,
-    STOP: TransactionLayer._stop,
-    PASS_UP: TransactionLayer._pass_up,
-    TIMED_OUT: TransactionLayer._timed_out,
-    FAILED: TransactionLayer._failed,
-    UNANSWERED: TransactionLayer._unanswered,
-    DOUBLE_A: TransactionLayer._double_a,
-    DOUBLE_E: TransactionLayer._double_e,
-    E_AT_T2: TransactionLayer._e_at_t2,
-    START_G: TransactionLayer._start_g,
-    DOUBLE_G: TransactionLayer._double_g,
-    SEND_ACK: TransactionLayer._send_ack,
-    SEND_CANCEL: TransactionLayer._send_cancel,
-    START_B: _starting(TIMER_B, lambda timers: timers.timeout or timers.span, reliable=True),
-    START_D: _starting(TIMER_D, lambda timers: timers.span, reliable=False),
-    START_H: _starting(TIMER_H, lambda timers: timers.span, reliable=True),
-    START_I: _starting(TIMER_I, lambda timers: timers.t4, reliable=False),
-    START_J: _starting(TIMER_J, lambda timers: timers.span, reliable=False),
-    START_K: _starting(TIMER_K, lambda timers: timers.t4, reliable=False),
-    START_L: _starting(TIMER_L, lambda timers: timers.span, reliable=True),
-    START_M: _starting(TIMER_M, lambda timers: timers.span, reliable=True),
-    START_CANCEL: _starting(TIMER_CANCEL, lambda timers: timers.span, reliable=True),
-    START_LATE: _starting(TIMER_LATE, lambda timers: timers.late_answer, reliable=True),
-}

@@ -19,6 +19,7 @@ from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, SubscriptionR
 from gb28181.ports import Answered, SipRequest, SipResponse, Subscribed
 from gb28181.session.model import Dialog
 from gb28181.sip import endpoint as core
+from gb28181.sip.calls import Answered as CoreAnswered
 from gb28181.sip.dialog import Dialog as CoreDialog
 from gb28181.sip.dialog import dialog_of, refreshed_target
 from gb28181.sip.framing import Framed
@@ -52,7 +53,7 @@ _NUMBERS_SINCE_US: Final = 1_767_225_600_000_000
 class _Waiter:
     """A caller that awaits the answer to one request."""
 
-    future: asyncio.Future[core.Answered | Response]
+    future: asyncio.Future[CoreAnswered | Response]
     on_provisional: Callable[[int], None] | None = None
     extensions: int = 0
 
@@ -352,7 +353,7 @@ class SipServer:
 
     async def _answer(
         self, transaction: ClientTransaction, timeout_s: float | None, on_provisional: Callable[[int], None] | None
-    ) -> core.Answered | Response:
+    ) -> CoreAnswered | Response:
         """Waits for the final answer; however the wait ends, the transaction is brought to an end too."""
         waiter = _Waiter(self._loop.create_future(), on_provisional)
         self._waiters[transaction] = waiter
@@ -509,7 +510,7 @@ class SipServer:
         elif isinstance(event, ResponseArrived) and event.response.status < 200:
             self._provisional(waiter, event.response.status)
         else:
-            waiter.future.set_result(event if isinstance(event, core.Answered) else event.response)
+            waiter.future.set_result(event if isinstance(event, CoreAnswered) else event.response)
 
     def _provisional(self, waiter: _Waiter, status: int) -> None:
         if waiter.on_provisional is not None:
