@@ -16,7 +16,7 @@ VOCABULARY = {"errors", "ids", "clock", "bus", "config", "messages", "tokens"}
 WIRE = {"sip", "manscdp", "media", "storage"}
 ADAPTERS = {"database", "api", "ops"}
 PROCESSES = {"control", "ingest", "edge", "__main__"}
-FEATURES = {"device", "catalog", "session", "recording", "command", "accounts", "ptz"}
+FEATURES = {"device", "catalog", "session", "recording", "command", "accounts", "ptz", "alarm", "position", "subscription"}
 
 
 def level(module: str) -> int:

@@ -75,6 +75,7 @@ class HttpSettings(_Section):
     port: int = Field(8080, ge=0, le=65535)
     certificate: str = ""
     private_key: str = ""
+    device_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
     token_ttl_s: int = Field(12 * 3600, ge=60, le=_DECADE_S)
     media_token_ttl_s: int = Field(3600, ge=30, le=_DECADE_S)
     login_attempts_per_minute: int = Field(10, ge=1)
@@ -160,6 +161,40 @@ class CatalogSettings(_Section):
     max_items: int = Field(200_000, ge=1)
 
 
+class SubscriptionSettings(_Section):
+    catalog: bool = True
+    alarm: bool = True
+    mobile_position: bool = False
+    ptz_position: bool = False
+    expires_s: int = Field(3600, ge=30, le=86_400)
+    position_interval_s: int = Field(5, ge=1, le=3600)
+    per_s: float = Field(50, gt=0)
+    parallel: int = Field(200, ge=1)
+    retry_hours: float = Field(24, gt=0)
+
+
+class AlarmSettings(_Section):
+    keep_days: float = Field(90, gt=0, le=36_500)
+    max_rows: int = Field(1_000_000, ge=1)
+    burst: int = Field(10_000, ge=1)
+    per_device_per_s: float = Field(2, gt=0)
+    reset_after_s: float = Field(0, ge=0)
+
+
+class PositionSettings(_Section):
+    keep_days: float = Field(30, gt=0, le=36_500)
+    max_rows: int = Field(10_000_000, ge=1)
+    store_every_s: float = Field(1, ge=0)
+
+
+class CommandSettings(_Section):
+    snapshot_margin_s: float = Field(60, ge=1, le=3600)
+    picture_bytes: int = Field(16 << 20, ge=64 << 10, le=256 << 20)
+    pictures_mib: int = Field(1024, ge=1)
+    firmware_mib: int = Field(1024, ge=1, le=65536)
+    upgrade_timeout_s: float = Field(1800, ge=60, le=86400)
+
+
 class AdminSettings(_Section):
     password: str = ""
 
@@ -183,6 +218,10 @@ class Settings(_Section):
     media: MediaSettings = Field(default_factory=MediaSettings)
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    subscription: SubscriptionSettings = Field(default_factory=SubscriptionSettings)
+    alarm: AlarmSettings = Field(default_factory=AlarmSettings)
+    position: PositionSettings = Field(default_factory=PositionSettings)
+    command: CommandSettings = Field(default_factory=CommandSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -8,13 +8,16 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from gb28181.accounts.model import AuditEntry, User
+from gb28181.alarm.model import Alarm, AlarmFilter
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.command.model import Firmware, Order, Picture
 from gb28181.device.model import Address, Device, Profile, Route, SipTransport
 from gb28181.ids import DeviceId
 from gb28181.messages import EndCause, MediaTransport, StreamState
+from gb28181.position.model import Position
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.session.model import Dialog, StreamRecord
+from gb28181.subscription.model import Subscription
 
 # --- signalling ----------------------------------------------------------------------------------------------------
 
@@ -404,6 +407,53 @@ class Deposit(Protocol):
         """Raises: StorageError: It cannot be written."""
 
     async def remove_firmware(self, firmware_id: str) -> None: ...
+
+
+class SubscriptionStore(Protocol):
+    async def load_subscriptions(self) -> list[Subscription]: ...
+
+    def save_subscription(self, subscription: Subscription) -> None:
+        """Written behind like devices, and removed with its device."""
+
+
+class AlarmStore(Protocol):
+    def save_alarm(self, alarm: Alarm) -> None:
+        """Written behind; the last state of an alarm wins."""
+
+    async def save_alarm_now(self, alarm: Alarm) -> None: ...
+
+    async def alarm(self, alarm_id: int) -> Alarm | None: ...
+
+    async def last_alarms(self, limit: int) -> list[Alarm]:
+        """By number, the newest last."""
+
+    async def alarms_page(self, wanted: AlarmFilter, *, limit: int, before: tuple[int, int] | None = None) -> list[Alarm]:
+        """Newest first by (time in UTC microseconds, number); `before` is that of the last one of the page before."""
+
+    async def purge_alarms(self, before: int, *, limit: int) -> int:
+        """Removes alarms whose number is lower, the oldest first; returns how many."""
+
+    async def alarm_at_rank(self, rank: int) -> int | None:
+        """Number of the alarm that so many newer ones follow, None when there are fewer."""
+
+
+class PositionStore(Protocol):
+    def save_position(self, position: Position, *, in_track: bool) -> None:
+        """Written behind: as the last one of its channel, and as a point of its track where it is to be kept."""
+
+    async def last_positions(self, *, limit: int) -> list[Position]:
+        """The last position of each channel that has one."""
+
+    async def track(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
+    ) -> list[Position]:
+        """Positions of [start, end) by (time, number); `after` is that of the last one of the page before."""
+
+    async def purge_positions(self, before: int, *, limit: int) -> int:
+        """As `purge_alarms`."""
+
+    async def position_at_rank(self, rank: int) -> int | None:
+        """As `alarm_at_rank`."""
 
 
 class UserStore(Protocol):

@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from gb28181.errors import (
@@ -42,11 +42,13 @@ class Inbound(Generic[C]):
 
     Args:
         device_id: The device that it came from; `command.device_id` may be one of its channels.
+        target: Of a NOTIFY: the channel that its subscription is about, None for the device itself.
     """
 
     command: C
     device_id: DeviceId
     request: SipRequest
+    target: DeviceId | None = None
 
 
 CommandHandler = Callable[[Inbound[Any]], Awaitable[None] | None]
@@ -70,6 +72,21 @@ class Peers(Protocol):
 
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None: ...
 
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How a NOTIFY is answered, and what its subscription is about.
+
+    Args:
+        status: 200, or 481 where there is no such subscription; what it says counts in either case.
+    """
+
+    status: int
+    target: DeviceId | None = None
+
+
+#: Asked for each NOTIFY of a registered device, with its command, None for an empty body or one that nobody knows.
+Notices = Callable[[SipRequest, DeviceId, object | None], Notice]
 
 #: By whom a request may be, from what it holds; asked in order.
 Finder = Callable[[SipRequest], Iterable[DeviceId]]
@@ -119,16 +136,24 @@ class Router:
     Args:
         routes: What each feature handles.
         finders: Who may have sent a MESSAGE whose From is no device: by Call-ID, then by channel (quirk Q32).
+        notices: Knows our subscriptions; without it a NOTIFY is answered like a MESSAGE.
 
     Raises:
         MisuseError: Two features claim the same method or command.
     """
 
     def __init__(
-        self, signalling: Signalling, peers: Peers, routes: Iterable[Routes], *, finders: Iterable[Finder] = ()
+        self,
+        signalling: Signalling,
+        peers: Peers,
+        routes: Iterable[Routes],
+        *,
+        finders: Iterable[Finder] = (),
+        notices: Notices = lambda _request, _device_id, _command: Notice(200),
     ) -> None:
         self._signalling = signalling
         self._peers = peers
+        self._notices = notices
         self._finders = (_by_sender, *finders)
         self._methods: dict[str, Handler] = {}
         self._commands: dict[type, CommandHandler] = {}
@@ -163,6 +188,8 @@ class Router:
         if (handler := self._methods.get(request.method)) is not None:
             await handler(request)
         elif request.method in _CARRIERS:
+            if request.method == "NOTIFY":
+                return self._notified(request)
             inbound = self._receive(request)
             self._signalling.respond(request, 200)
             return inbound
@@ -175,8 +202,18 @@ class Router:
 
     # --- MANSCDP ---------------------------------------------------------------------------------------------------
 
-    def _receive(self, request: SipRequest) -> Inbound[Any] | None:
+    def _notified(self, request: SipRequest) -> Inbound[Any] | None:
+        """A NOTIFY; `terminated` may come without a body (RFC 6665 §4.4.1). Its content counts whatever is answered."""
         device_id = self._sender(request)
+        inbound = self._parsed(request, device_id) if request.body.strip() else None
+        notice = self._notices(request, device_id, inbound.command if inbound is not None else None)
+        self._signalling.respond(request, notice.status)
+        return replace(inbound, target=notice.target) if inbound is not None else None
+
+    def _receive(self, request: SipRequest) -> Inbound[Any] | None:
+        return self._parsed(request, self._sender(request))
+
+    def _parsed(self, request: SipRequest, device_id: DeviceId) -> Inbound[Any] | None:
         try:
             parsed = codec.parse(request.body)
         except WireError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from gb28181.database.alarms import AlarmRows
 from gb28181.database.channels import ChannelRows
 from gb28181.database.devices import DeviceRows, write_batch
 from gb28181.database.engine import Engines
@@ -14,8 +15,10 @@ from gb28181.database.gaps import GapRows
 from gb28181.database.migrate import migrate
 from gb28181.database.old_rows import OldRows
 from gb28181.database.orders import OrderRows
+from gb28181.database.positions import PositionRows
 from gb28181.database.segments import SegmentRows
 from gb28181.database.streams import StreamRows
+from gb28181.database.subscriptions import SubscriptionRows
 from gb28181.database.users import UserRows
 from gb28181.database.write_behind import Batch, WriteBehind
 
@@ -25,8 +28,11 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-class Database(DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows, OrderRows, OldRows):
-    """Implements `DeviceStore`, `ChannelStore`, `StreamStore`, `SegmentStore` and `UserStore`.
+class Database(
+    DeviceRows, ChannelRows, StreamRows, SegmentRows, GapRows, UserRows, OrderRows, SubscriptionRows, AlarmRows, PositionRows,
+    OldRows,
+):  # fmt: skip
+    """Implements every store of `ports.py`.
 
     Call `migrate` before anything else and `close` at the end: it writes what still waits.
 

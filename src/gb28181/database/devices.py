@@ -45,7 +45,7 @@ async def write_batch(connection: AsyncConnection, batch: Batch) -> None:
     """Removals with their channels, then rows; `executemany` throughout."""
     if batch.removed:
         owners = [{"owner": owner} for owner in batch.removed]
-        for table in (tables.devices, tables.channels):
+        for table in (tables.devices, tables.channels, tables.subscriptions, tables.positions):
             await connection.execute(sa.delete(table).where(table.c.device_id == sa.bindparam("owner")), owners)
     for table, rows in batch.rows.items():
         await connection.execute(upsert(table, connection.dialect.name), rows)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import sqlalchemy as sa
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import from_us, to_us
 from gb28181.database import tables
-from gb28181.database.devices import route_in
+from gb28181.database.dialogs import dialog_in
 from gb28181.database.rows import Rows, upsert
-from gb28181.session.model import Dialog, StreamRecord
+from gb28181.session.model import StreamRecord
 
 
 class StreamRows(Rows):
@@ -49,8 +48,4 @@ def _record(row: sa.RowMapping) -> StreamRecord:
     fields = dict(row)
     key = ChannelKey(fields.pop("device_id"), fields.pop("channel_id"))
     fields["created_at"] = from_us(fields["created_at"])
-    return StreamRecord(key=key, **fields | {"dialog": _dialog(fields["dialog"])})
-
-
-def _dialog(data: dict[str, Any]) -> Dialog:
-    return Dialog(**data | {"route_set": tuple(data["route_set"]), "route": route_in(data["route"])})
+    return StreamRecord(key=key, **fields | {"dialog": dialog_in(fields["dialog"])})

@@ -176,3 +176,93 @@ device_orders: Final = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Index("device_orders_by_time", "ordered_at"),
 )
+
+#: What is wanted of a device beside the configuration, and the dialogs that stand; removed with the device.
+subscriptions: Final = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("device_id", sa.Text, primary_key=True),
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("wish", sa.JSON, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("dialog", sa.JSON(none_as_null=True)),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("registration", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("changed_at", sa.BigInteger),
+)
+
+#: `alarm_id` is the microsecond of arrival, made unique: old ones are a range of the primary key.
+alarms: Final = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("alarm_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("device_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("received_at", sa.BigInteger, nullable=False),
+    sa.Column("told_time", sa.BigInteger),
+    sa.Column("priority", sa.BigInteger, nullable=False),
+    sa.Column("method", sa.BigInteger, nullable=False),
+    sa.Column("alarm_type", sa.BigInteger, nullable=False),
+    sa.Column("event_type", sa.BigInteger, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("longitude", sa.Double),
+    sa.Column("latitude", sa.Double),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("extra", sa.JSON, nullable=False),
+    sa.Column("acknowledged_by", sa.Text, nullable=False),
+    sa.Column("acknowledged_at", sa.BigInteger),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Index("alarms_by_time", "at", "alarm_id"),
+    sa.Index("alarms_by_device", "device_id", "at", "alarm_id"),
+    # The few that wait for somebody are found without reading those that were seen to.
+    sa.Index(
+        "alarms_open",
+        "at",
+        "alarm_id",
+        sqlite_where=sa.text("acknowledged_by = ''"),
+        postgresql_where=sa.text("acknowledged_by = ''"),
+    ),
+)
+
+_POSITION: Final = (
+    ("at", sa.BigInteger, False),
+    ("received_at", sa.BigInteger, False),
+    ("longitude", sa.Double, False),
+    ("latitude", sa.Double, False),
+    ("told_longitude", sa.Double, False),
+    ("told_latitude", sa.Double, False),
+    ("system", sa.Text, False),
+    ("speed_kmh", sa.Double, True),
+    ("direction_deg", sa.Double, True),
+    ("altitude_m", sa.Double, True),
+    ("height_m", sa.Double, True),
+    ("via", sa.Text, False),
+)
+
+#: Where each channel is now; removed with its device.
+positions: Final = sa.Table(
+    "positions",
+    metadata,
+    sa.Column("device_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("position_id", sa.BigInteger, nullable=False),
+    *(sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _POSITION),
+)
+
+#: Where channels were; numbered as alarms are.
+track_points: Final = sa.Table(
+    "track_points",
+    metadata,
+    sa.Column("position_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("device_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    *(sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _POSITION),
+    sa.Index("track_points_by_channel", "device_id", "channel_id", "at", "position_id"),
+)
