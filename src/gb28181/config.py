@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from gb28181.advertise import parse_rules
 from gb28181.errors import Invalid
 from gb28181.ids import domain_of
 
@@ -30,6 +31,18 @@ def _listed(value: object) -> object:
     return value
 
 
+def _rules(value: list[str]) -> list[str]:
+    try:
+        parse_rules(value)
+    except Invalid as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+#: Addresses of ours that peers are told; see `advertise.py`.
+_Advertise = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_rules)]
+
+
 class _Section(BaseModel):
     # Infinity is no JSON: it would be lost on the way to the child processes.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -41,7 +54,11 @@ class SipSettings(_Section):
     server_id: str = Field("34020000002000000001", pattern=r"^\d{20}$")
     domain: str = ""
     password: str = ""
-    advertise: str = ""
+    tls_port: int = Field(5061, ge=0, le=65535)
+    tls_certificate: str = ""
+    tls_private_key: str = ""
+    tls_ca: str = ""
+    advertise: _Advertise = Field(default_factory=list)
     user_agent: str = "gb28181"
     date_header: bool = True
     keepalive_interval_s: float = Field(60, gt=0)
@@ -59,7 +76,9 @@ class SipSettings(_Section):
     max_tcp_connections: int = Field(20000, ge=1)
     tcp_idle_s: float = Field(600, gt=0)
     unauthenticated_per_s: float = Field(2000, gt=0)
-    per_source_per_s: float = Field(500, gt=0)
+    per_source_per_s: float = Field(2000, gt=0)
+    per_device_per_s: float = Field(500, gt=0)
+    per_connection_per_s: float = Field(1000, gt=0)
     max_transactions: int = Field(200_000, ge=100)
 
     @model_validator(mode="before")
@@ -93,7 +112,7 @@ class HttpSettings(_Section):
 
 class MediaSettings(_Section):
     host: str = "0.0.0.0"
-    advertise: str = ""
+    advertise: _Advertise = Field(default_factory=list)
     ports: str = Field("20000-31999", pattern=r"^\d{1,5}-\d{1,5}$")
     ingests: int = Field(0, ge=0, le=64)
     transport: Literal["auto", "udp", "tcp"] = "auto"
