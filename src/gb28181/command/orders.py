@@ -1,7 +1,7 @@
 """All orders of this platform: in memory, each change committed, told on the bus, given up at its deadline.
 
-What ended stays listed until newer orders take its place. Orders are loaded when we start, so an upgrade that takes half an hour
-does not notice our restart.
+What ended stays listed until newer orders take its place. Orders are loaded when we start, so an upgrade that takes half an
+hour does not notice our restart.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Orders:
             Unavailable: Too many devices have.
             StorageError: It cannot be written.
         """
-        mine = [order for order in self.open(device_id)]
+        mine = list(self.open(device_id))
         if kind in _ALONE and (other := next((order for order in mine if order.kind in _ALONE), None)) is not None:
             raise Conflict(f"device {device_id} has a {other.kind} under way (order {other.order_id}): wait for its end")
         if len(mine) >= _MOST_OPEN_OF_DEVICE:
