@@ -13,11 +13,12 @@ One pass, linear in the length of the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr, unescape
 
 from gb28181.errors import WireError
-from gb28181.manscdp.element import Faults, container_names, leaf_names, local_name
+from gb28181.manscdp.element import Faults, local_name
 
 MAX_DEPTH: Final = 32
 
@@ -45,7 +46,9 @@ class _Open:
 class _Writer:
     """Balanced output."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, leaves: Set[str], containers: Set[str]) -> None:
+        self.leaves = leaves - containers
+        self.containers = containers
         self.out: list[str] = []
         self.stack: list[_Open] = []
         self.faults = faults
@@ -56,7 +59,7 @@ class _Writer:
             self.out.append(escape(_plain(text)))
 
     def in_leaf(self) -> bool:
-        return bool(self.stack) and self.stack[-1].key in leaf_names and self.stack[-1].key not in container_names
+        return bool(self.stack) and self.stack[-1].key in self.leaves
 
     def open(self, name: str, attributes: str, *, empty: bool) -> None:
         key = local_name(name)
@@ -65,7 +68,7 @@ class _Writer:
         if self.in_leaf():
             self.faults["missing-end-tag"] += 1
             self._pop()
-        if key in container_names and any(element.key == key for element in self.stack[1:]):
+        if key in self.containers and any(element.key == key for element in self.stack[1:]):
             self.faults["missing-end-tag"] += 1
             self._close_to(key)
         if len(self.stack) >= MAX_DEPTH:
@@ -107,13 +110,17 @@ class _Writer:
         return element.key
 
 
-def repair(text: str, faults: Faults) -> str:
+def repair(text: str, faults: Faults, leaves: Set[str], containers: Set[str]) -> str:
     """Well-formed XML with the same elements as far as they can be told.
+
+    Args:
+        leaves, containers: Lower-case names of the elements that the message may have, those with text and those with
+            elements.
 
     Raises:
         WireError: It is nested too deep.
     """
-    writer = _Writer(faults)
+    writer = _Writer(faults, leaves, containers)
     position = 0
     unended: set[str] = set()
     while match := _MARKUP.search(text, position):
@@ -139,7 +146,7 @@ def _tag(writer: _Writer, match: re.Match[str]) -> None:
     name, rest, key = match["name"], match["rest"], local_name(match["name"])
     if match["end"]:
         writer.close(name)
-    elif writer.in_leaf() and key not in leaf_names and key not in container_names:
+    elif writer.in_leaf() and key not in writer.leaves and key not in writer.containers:
         writer.text(match[0])
     else:
         writer.open(name.rpartition(":")[2] or "_", _attributes(rest), empty=rest.rstrip().endswith("/"))

@@ -40,9 +40,9 @@ class PTZPreciseCtrl:
         zoom: Factor, more than 1.
     """
 
-    pan: float | None = child("Pan", default=None)
-    tilt: float | None = child("Tilt", default=None)
-    zoom: float | None = child("Zoom", default=None)
+    pan: float | None = child("Pan", default=None, decimals=2)
+    tilt: float | None = child("Tilt", default=None, decimals=2)
+    zoom: float | None = child("Zoom", default=None, decimals=2)
 
 
 @command(Category.QUERY, "PresetQuery", clause="A.2.4.8", since=Edition.E2014)
@@ -181,9 +181,9 @@ class PTZPositionResponse:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    pan: float | None = child("Pan", default=None)
-    tilt: float | None = child("Tilt", default=None)
-    zoom: float | None = child("Zoom", default=None)
+    pan: float | None = child("Pan", default=None, decimals=2)
+    tilt: float | None = child("Tilt", default=None, decimals=2)
+    zoom: float | None = child("Zoom", default=None, decimals=2)
     horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
     vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
     max_view_distance: float | None = child("MaxViewDistance", default=None)
@@ -196,9 +196,9 @@ class PTZPositionNotify:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    pan: float | None = child("Pan", default=None)
-    tilt: float | None = child("Tilt", default=None)
-    zoom: float | None = child("Zoom", default=None)
+    pan: float | None = child("Pan", default=None, decimals=2)
+    tilt: float | None = child("Tilt", default=None, decimals=2)
+    zoom: float | None = child("Zoom", default=None, decimals=2)
     horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
     vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
     max_view_distance: float | None = child("MaxViewDistance", default=None)
