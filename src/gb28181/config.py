@@ -60,7 +60,13 @@ class SipSettings(_Section):
     tls_ca: str = ""
     advertise: _Advertise = Field(default_factory=list)
     user_agent: str = "gb28181"
+    domain_password: bool = True
+    unknown_devices: Literal["accept", "quarantine"] = "accept"
+    networks: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    redirect: str = ""
     date_header: bool = True
+    keepalive_policy: Literal["revive", "strict"] = "revive"
+    clock_check_hours: float = Field(6, gt=0, le=24 * 365)
     keepalive_interval_s: float = Field(60, gt=0)
     keepalive_misses: int = Field(3, ge=1)
     offline_after_s: float = Field(180, gt=0)
@@ -178,6 +184,7 @@ class CatalogSettings(_Section):
     quiet_s: float = Field(30, gt=0)
     parallel_queries: int = Field(16, ge=1)
     max_items: int = Field(200_000, ge=1)
+    gone_after: int = Field(3, ge=1, le=100)
 
 
 class SubscriptionSettings(_Section):
@@ -233,6 +240,7 @@ class Settings(_Section):
     """Everything that can be set, with defaults that record a district on one machine."""
 
     sip: SipSettings = Field(default_factory=lambda: SipSettings.model_validate({}))
+    profiles: dict[str, dict[str, bool | float | str | list[str]]] = Field(default_factory=dict)
     http: HttpSettings = Field(default_factory=HttpSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
