@@ -187,6 +187,13 @@ class CatalogSettings(_Section):
     gone_after: int = Field(3, ge=1, le=100)
 
 
+class PtzSettings(_Section):
+    lease_s: float = Field(3, ge=0.5)
+    max_lease_s: float = Field(15, ge=0.5)
+    hold_s: float = Field(5, ge=0)
+    max_lock_s: float = Field(3600, ge=1)
+
+
 class SubscriptionSettings(_Section):
     catalog: bool = True
     alarm: bool = True
@@ -245,6 +252,7 @@ class Settings(_Section):
     media: MediaSettings = Field(default_factory=MediaSettings)
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    ptz: PtzSettings = Field(default_factory=PtzSettings)
     subscription: SubscriptionSettings = Field(default_factory=SubscriptionSettings)
     alarm: AlarmSettings = Field(default_factory=AlarmSettings)
     position: PositionSettings = Field(default_factory=PositionSettings)
