@@ -111,6 +111,7 @@ def _ingest(name: str, settings: Settings, data: Path) -> int:
         ports=port_share(settings, names.index(name), len(names)),
         socket_path=folder.ingest_socket(name),
         volumes=folder.volumes(settings),
+        deposit=folder.deposit,
         instance=load_or_create(folder.root).instance,
         writers=names,
     )

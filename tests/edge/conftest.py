@@ -46,6 +46,7 @@ async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Wo
             edge_socket=doors.edge_path,
             ingest_sockets={"ingest-0": source.path},
             volumes=[volume],
+            deposit=run / "deposit",
             link_key=KEY,
         )
         await edge.start()

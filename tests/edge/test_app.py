@@ -26,6 +26,7 @@ run, http = Path(sys.argv[1]), json.loads(sys.argv[2])
 logging.basicConfig(level="INFO")
 sys.exit(main(Settings.model_validate({"http": {"host": "127.0.0.1", "port": 0, **http}}), console=run / "console",
     control_socket=run / "c.sock", edge_socket=run / "e.sock", ingest_sockets={"ingest-0": run / "i.sock"}, volumes=[run],
+    deposit=run / "deposit",
     link_key=b"k" * 32, pid_file=run / "edge.pid"))
 """
 

@@ -8,14 +8,18 @@ from typing import Literal, Protocol
 
 from gb28181.accounts.service import AccountService
 from gb28181.bus import Bus
-from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
+from gb28181.catalog.levels import Level
+from gb28181.catalog.model import Channel, ChannelKey, Counts, Job, View
+from gb28181.catalog.tree import NodeKey
 from gb28181.clock import Clock
-from gb28181.device.model import Device, ProfileValue, RegistrationRefused
+from gb28181.command.service import CommandService
+from gb28181.device.model import Device, DeviceChange, RegistrationRefused, Stranger
 from gb28181.messages import StreamState, VolumeState
 from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session
 from gb28181.session.playback import Playback
+from gb28181.sip.trace import Trace
 
 
 class Devices(Protocol):
@@ -31,14 +35,17 @@ class Devices(Protocol):
 
     async def provision(self, device_id: str, *, name: str = "", password: str = "") -> Device: ...
 
-    async def update(
-        self,
-        device_id: str,
-        *,
-        name: str | None = None,
-        password: str | None = None,
-        overrides: Mapping[str, ProfileValue | None] = ...,
-    ) -> Device: ...
+    async def update(self, device_id: str, change: DeviceChange) -> Device: ...
+
+    def keepalive_interval_s(self, device_id: str) -> float: ...
+
+    def strangers(self) -> Sequence[Stranger]: ...
+
+    async def accept(self, device_id: str, *, name: str = "", password: str = "") -> Device: ...
+
+    def dismiss(self, device_id: str) -> None: ...
+
+    def one_source(self) -> str: ...
 
     async def remove(self, device_id: str) -> None: ...
 
@@ -50,6 +57,26 @@ class Catalog(Protocol):
 
     def all_channels(self) -> Sequence[Channel]: ...
 
+    def unused(self, device_id: str) -> Sequence[Channel]: ...
+
+    def shown(self, device_id: str) -> int: ...
+
+    def counts(self) -> Counts: ...
+
+    async def search(
+        self,
+        query: str = "",
+        *,
+        device_id: str = "",
+        online: bool | None = None,
+        limit: int,
+        after: tuple[str, str] | None = None,
+    ) -> Sequence[Channel]: ...
+
+    async def level(
+        self, parent: str = "", *, by: View = "device", device_id: str = "", limit: int, after: NodeKey | None = None
+    ) -> Level: ...
+
     def channel(self, key: ChannelKey) -> Channel: ...
 
     def is_online(self, key: ChannelKey) -> bool: ...
@@ -57,8 +84,6 @@ class Catalog(Protocol):
     def refresh(self, device_id: str) -> Job: ...
 
     def job(self, job_id: str) -> Job: ...
-
-    def tree(self, parent: str) -> Sequence[TreeNode]: ...
 
 
 class Sessions(Protocol):
@@ -185,6 +210,7 @@ class Services:
     playbacks: Playbacks
     recordings: Recordings
     archive: Archive
+    commands: CommandService
     accounts: AccountService
     bus: Bus
     clock: Clock
@@ -195,4 +221,5 @@ class Services:
     sip: Callable[[], SipAccess]
     health: Callable[[], Health]
     metrics: Callable[[], bytes]
+    trace: Trace
     limits: Limits = Limits()

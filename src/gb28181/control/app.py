@@ -22,6 +22,8 @@ from gb28181.bus import Bus
 from gb28181.catalog import handlers as catalog_handlers
 from gb28181.catalog.service import CatalogService
 from gb28181.clock import Clock
+from gb28181.command import handlers as command_handlers
+from gb28181.command.service import CommandService
 from gb28181.config import Settings
 from gb28181.control.edges import EdgeListener
 from gb28181.control.ingests import IngestLinks
@@ -32,7 +34,9 @@ from gb28181.device import handlers as device_handlers
 from gb28181.device.model import Address
 from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
+from gb28181.errors import Unavailable
 from gb28181.exchange import Exchanges
+from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed, Statistics
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
@@ -49,6 +53,8 @@ from gb28181.session.playback import PlaybackService
 from gb28181.session.service import SessionService
 from gb28181.sip.digest import DigestServer
 from gb28181.sip.io.server import SipServer
+from gb28181.sip.trace import Trace
+from gb28181.storage.io.deposit import Deposit, DepositThreads
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -80,6 +86,7 @@ class Control:
             attempts_per_minute=settings.http.login_attempts_per_minute,
         )
         self._requests: set[asyncio.Task[None]] = set()
+        self.trace = Trace(settings.sip.trace_mb << 20)
         self.sip = SipServer(settings.sip, handler=self._requested)
         self.devices = DeviceService(
             settings.sip,
@@ -89,6 +96,7 @@ class Control:
             bus=self.bus,
             clock=self._clock,
             digest=DigestServer(derive(keys.secret, "digest"), settings.sip.domain, settings.sip.nonce_ttl_s),
+            strong=DigestServer(derive(keys.secret, "digest"), settings.sip.domain, settings.sip.nonce_ttl_s, "SHA-256"),
             domain_password=settings.sip.password,
             profiles=Profiles.of(settings),
         )
@@ -131,18 +139,36 @@ class Control:
             bus=self.bus,
             clock=self._clock,
         )
+        self.commands = CommandService(
+            settings.command,
+            exchanges=self.exchanges,
+            devices=self.devices,
+            channels=self.catalog,
+            store=self.database,
+            deposit=DepositThreads(Deposit(folder.deposit, most_bytes=settings.command.pictures_mib << 20)),
+            bus=self.bus,
+            clock=self._clock,
+            base_url=self._device_url,
+            link_key=derive(keys.secret, "link"),
+        )
         self.upkeep = Upkeep(self.database, keep_days=settings.database.keep_days, clock=self._clock)
         self.router = Router(
             self.sip,
             self.devices,
             [
-                device_handlers.routes(self.devices),
+                device_handlers.routes(self.devices, self.exchanges.answered),
+                command_handlers.routes(self.commands, self.exchanges),
                 catalog_handlers.routes(self.catalog),
                 session_handlers.routes(self.sessions),
             ],
             finders=[session_handlers.by_dialog(self.sessions), self.catalog.owners],
         )
-        self.edge = EdgeListener(folder.edge_socket, viewers=self.sessions.viewers, want=self.sessions.want)
+        self.edge = EdgeListener(
+            folder.edge_socket,
+            viewers=self.sessions.viewers,
+            want=self.sessions.want,
+            transferred=self.commands.transferred,
+        )
         self.playbacks = PlaybackService(
             store=self.database,
             written=self.recordings.being_written,
@@ -160,6 +186,7 @@ class Control:
                 playbacks=self.playbacks,
                 recordings=self.recordings,
                 archive=self.archive,
+                commands=self.commands,
                 accounts=self.accounts,
                 bus=self.bus,
                 clock=self._clock,
@@ -170,6 +197,7 @@ class Control:
                 sip=self._sip_access,
                 health=self._health,
                 metrics=self.metrics.render,
+                trace=self.trace,
                 limits=Limits(settings.http.requests_per_s, settings.http.max_sessions_per_user),
             ),
             max_body_bytes=settings.http.max_body_bytes,
@@ -184,12 +212,13 @@ class Control:
             await self.devices.load()
             await self.catalog.load()
             await self.sessions.load()
+            await self.commands.load()
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             for part in (
-                self.devices, self.catalog, self.sessions, self.ingests, self.recordings, self.retention, self.upkeep,
-                self.edge,
+                self.devices, self.catalog, self.commands, self.sessions, self.ingests, self.recordings, self.retention,
+                self.upkeep, self.edge,
             ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
@@ -232,6 +261,23 @@ class Control:
         # What is told to devices is what a person types into them: the advertised address and port where there is one.
         told = self.sip.local_for(Address("192.0.2.1", 5060), "udp")
         return SipAccess(sip.server_id, sip.domain, told.host, told.port)
+
+    def _device_url(self, device_id: DeviceId) -> str:
+        """Where a device reaches our HTTP port.
+
+        Raises:
+            Unreachable: The device is offline.
+            Unavailable: The edge is being started.
+        """
+        http = self._settings.http
+        if http.device_url:
+            return http.device_url
+        port = self._folder.edge_port()
+        if not port:
+            raise Unavailable("the edge is being started again: try once more in a few seconds")
+        route = self.devices.route(device_id)
+        host = self.sip.local_for(route.remote, route.transport).host
+        return f"{'https' if http.certificate else 'http'}://{Address(host, port)}"
 
     def _health(self) -> Health:
         parts = [Part("control", "running", os.getpid())]
@@ -278,6 +324,7 @@ class Control:
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
             ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
+            ("command_events", "Orders to devices by kind and state", lambda: self.commands.counters),
             ("upkeep_events", "Old rows deleted", lambda: self.upkeep.counters),
         ):
             metrics.counter(name, text, _floats(read), labels=("event",))

@@ -11,7 +11,7 @@ from pathlib import Path
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Unavailable, WireError
 from gb28181.ids import DeviceId
-from gb28181.messages import FrameReader, PlaybackControl, Viewers, WantStream, encode
+from gb28181.messages import FrameReader, PlaybackControl, Transfer, Viewers, WantStream, encode
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +22,21 @@ class EdgeListener:
     Args:
         viewers: Takes the number of viewers of every watched channel.
         want: Takes a channel that a viewer waits for.
+        transferred: Takes how far a device is with a file of ours or of its own.
     """
 
     def __init__(
-        self, path: Path, *, viewers: Callable[[dict[ChannelKey, int]], None], want: Callable[[ChannelKey], None]
+        self,
+        path: Path,
+        *,
+        viewers: Callable[[dict[ChannelKey, int]], None],
+        want: Callable[[ChannelKey], None],
+        transferred: Callable[[Transfer], None],
     ) -> None:
         self._path = path
         self._viewers = viewers
         self._want = want
+        self._transferred = transferred
         self._server: asyncio.Server | None = None
         self._newest: asyncio.StreamWriter | None = None
         self.pid = 0
@@ -67,6 +74,8 @@ class EdgeListener:
                         self._take(message)
                     elif isinstance(message, WantStream):
                         self._want(ChannelKey(DeviceId(message.device_id), DeviceId(message.channel_id)))
+                    elif isinstance(message, Transfer):
+                        self._transferred(message)
         except (OSError, WireError) as error:
             logger.warning("edge connection failed", extra={"reason": str(error)})
         finally:

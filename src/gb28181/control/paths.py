@@ -70,6 +70,18 @@ class DataFolder:
         """Where a part that cannot start leaves its reason for `serve`."""
         return self.run / f"{part}.failed"
 
+    @property
+    def deposit(self) -> Path:
+        """Files that devices leave with us or fetch from us."""
+        return self.root / "deposit"
+
+    def edge_port(self) -> int:
+        """The port that the edge has bound; 0 while it has none."""
+        try:
+            return int(self.pid_file("edge").with_suffix(".port").read_text())
+        except (OSError, ValueError):
+            return 0
+
     def volumes(self, settings: Settings) -> list[Path]:
         return [Path(volume).absolute() for volume in settings.recording.volumes] or [self.root / "recordings"]
 

@@ -15,8 +15,9 @@ from typing import Final
 
 from aiohttp import web
 
+from gb28181.background import Background
 from gb28181.config import HttpSettings, Settings
-from gb28181.edge.background import Background
+from gb28181.edge.deposit import DepositRoutes
 from gb28181.edge.door import Door
 from gb28181.edge.export import ExportRoutes
 from gb28181.edge.export_jobs import Jobs
@@ -35,6 +36,7 @@ from gb28181.edge.site import Site
 from gb28181.edge.snapshot import SnapshotRoutes
 from gb28181.errors import Invalid, Unavailable
 from gb28181.ops.system import raise_file_limit
+from gb28181.storage.io.deposit import Deposit
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ def main(
     edge_socket: Path,
     ingest_sockets: Mapping[str, Path],
     volumes: Sequence[Path],
+    deposit: Path,
     link_key: bytes,
     pid_file: Path,
 ) -> int:
@@ -68,6 +71,7 @@ def main(
         edge_socket=edge_socket,
         ingest_sockets=ingest_sockets,
         volumes=volumes,
+        deposit=deposit,
         link_key=link_key,
     )
     # Each connection may have another one to control behind it.
@@ -92,6 +96,7 @@ class Edge:
         edge_socket: Path,
         ingest_sockets: Mapping[str, Path],
         volumes: Sequence[Path],
+        deposit: Path,
         link_key: bytes,
     ) -> None:
         http = settings.http
@@ -116,6 +121,14 @@ class Edge:
         ExportRoutes(recordings, volumes, self.jobs, link_key).add_to(self.app)
         SnapshotRoutes(self.hub, recordings, link_key).add_to(self.app)
         self.playback.add_to(self.app)
+        command = settings.command
+        DepositRoutes(
+            Deposit(deposit, most_bytes=command.pictures_mib << 20),
+            link_key,
+            transferred=self.report.transferred,
+            most_picture_bytes=command.picture_bytes,
+            most_firmware_bytes=command.firmware_mib << 20,
+        ).add_to(self.app)
         # The console takes every path that is left, so it comes last.
         Site(console).add_to(self.app)
         self.port = 0

@@ -1,14 +1,14 @@
 """What devices leave with us and fetch from us, under links that control made for one order each.
 
 ```
-PUT, POST /media/upload/<session>/<count>/<token>[/<name>]     a picture of a snapshot order (§9.14): raw, or multipart/form-data
-GET       /media/picture/<session>/<name>?token=…              the same for operators
-PUT       /media/firmware/<id>?token=…                         an operator's firmware file
-GET       /media/firmware/<id>/<session>/<token>/<name>        the same for a device under upgrade (§9.13)
+PUT, POST /media/upload/<session>/<count>/<token>[/<name>]   a picture of a snapshot order (§9.14): raw, or multipart
+GET       /media/picture/<session>/<name>?token=…            the same for operators
+PUT       /media/firmware/<id>?token=…                       an operator's firmware file
+GET       /media/firmware/<id>/<session>/<token>/<name>      the same for a device under upgrade (§9.13)
 ```
 
-The token of a device stands in the path, because firmware cuts queries off. How a device uploads is not in the standard: method,
-type and name are its own; what counts is that the bytes are a whole JPEG.
+The token of a device stands in the path, because firmware cuts queries off. How a device uploads is not in the standard:
+method, type and name are its own; what counts is that the bytes are a whole JPEG.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
@@ -148,15 +148,13 @@ class DepositRoutes:
             if part.filename or data[:2] == b"\xff\xd8":
                 yield label_of(part.filename or ""), data
 
-    async def _whole(self, read: Callable[[], object]) -> bytes:
+    async def _whole(self, read: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         data = bytearray()
-        while True:
-            more = await asyncio.wait_for(read(), _SILENCE_S)  # type: ignore[arg-type]  # two readers, each awaitable
-            if not more:
-                return bytes(data)
+        while more := await asyncio.wait_for(read(), _SILENCE_S):
             data += more
             if len(data) > self._most_picture_bytes:
                 raise self._too_long()
+        return bytes(data)
 
     def _too_long(self) -> WireError:
         return WireError(f"a picture of more than {self._most_picture_bytes} bytes (command.picture_bytes)", status=413)

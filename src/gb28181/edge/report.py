@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from gb28181.errors import WireError
-from gb28181.messages import FrameReader, PlaybackControl, Viewers, WantStream, encode
+from gb28181.messages import FrameReader, PlaybackControl, Transfer, Viewers, WantStream, encode
 
 logger = logging.getLogger(__name__)
 
 _PERIOD_S: Final = 5.0
 _RETRY_S: Final = 0.5
+#: Transfers that control has not heard of; while it is away the oldest are forgotten.
+_MOST_TRANSFERS: Final = 1000
 
 
 class Report:
@@ -39,6 +41,7 @@ class Report:
         self._epoch = time.time_ns() // 1000
         self._changed = asyncio.Event()
         self._wanted: dict[tuple[str, str], None] = {}  # bounded by the viewers that wait
+        self._transfers: dict[str, Transfer] = {}
         self.connected = False
 
     def changed(self) -> None:
@@ -48,6 +51,14 @@ class Report:
     def want(self, device_id: str, channel_id: str) -> None:
         """Somebody waits for this channel and no ingest has it; said once control can be reached."""
         self._wanted[device_id, channel_id] = None
+        self._changed.set()
+
+    def transferred(self, session_id: str, done: int, total: int) -> None:
+        """How far a device is with a file; said once control can be reached."""
+        self._transfers.pop(session_id, None)
+        self._transfers[session_id] = Transfer(session_id, done, total)
+        if len(self._transfers) > _MOST_TRANSFERS:
+            del self._transfers[next(iter(self._transfers))]
         self._changed.set()
 
     async def run(self) -> None:
@@ -89,6 +100,9 @@ class Report:
                     wanted, self._wanted = self._wanted, {}
                     for device_id, channel_id in wanted:
                         writer.write(encode(WantStream(device_id, channel_id)))
+                    transfers, self._transfers = self._transfers, {}
+                    for transfer in transfers.values():
+                        writer.write(encode(transfer))
                     await writer.drain()
                     try:
                         async with asyncio.timeout(_PERIOD_S):

@@ -11,6 +11,7 @@ becomes a path before it was cut to letters, digits, `_` and `-`. All calls bloc
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -251,3 +252,25 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
+
+
+class DepositThreads:
+    """`ports.Deposit`: the folder for an event loop."""
+
+    def __init__(self, deposit: Deposit) -> None:
+        self._deposit = deposit
+
+    async def pictures(self, order_id: str) -> list[Picture]:
+        return await asyncio.to_thread(self._deposit.pictures, order_id)
+
+    async def firmwares(self) -> list[Firmware]:
+        return await asyncio.to_thread(self._deposit.firmwares)
+
+    async def firmware(self, firmware_id: str) -> Firmware:
+        return await asyncio.to_thread(self._deposit.firmware, firmware_id)
+
+    async def describe_firmware(self, firmware: Firmware) -> None:
+        await asyncio.to_thread(self._deposit.describe_firmware, firmware)
+
+    async def remove_firmware(self, firmware_id: str) -> None:
+        await asyncio.to_thread(self._deposit.remove_firmware, firmware_id)
