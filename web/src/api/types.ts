@@ -188,3 +188,15 @@ export interface Overview {
   missing_total: number
   gaps: { cause: string; gaps: number; channels: number; lasting: number; seconds: number }[]
 }
+
+/** One SIP message of a device; `text` has its secrets masked. */
+export interface TracedMessage {
+  at: string
+  direction: 'in' | 'out'
+  transport: string
+  local: string
+  remote: string
+  status: number | null
+  summary: string
+  text: string
+}
