@@ -122,6 +122,8 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.response is not None:
         schema = {"$ref": _TEMPLATE.format(model=route.response.__name__)}
         responses[str(route.status)]["content"] = {"application/json": {"schema": schema}}
+    elif route.produces:
+        responses[str(route.status)]["content"] = {route.produces: {"schema": {"type": "string"}}}
     statuses = {*route.errors}
     if route.right is not None:
         statuses |= {401, 403, 429}

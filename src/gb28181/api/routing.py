@@ -91,7 +91,15 @@ class Call(Generic[Q, B]):
         await self.services.accounts.audit(self.caller, action, str(target), detail)
 
 
-Handler = Callable[[Call[Any, Any]], Awaitable[BaseModel | None]]
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that is no JSON, saved under its name by a browser."""
+
+    text: str
+    name: str
+
+
+Handler = Callable[[Call[Any, Any]], Awaitable[BaseModel | Document | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ class Route:
         right: What the caller needs; None for everybody, without login.
         status: Of a good answer; 204 has no body, 307 is raised as a redirect.
         errors: Statuses of its own, beside those that every endpoint has.
+        produces: Media type of the `Document` that it answers, where it does not answer JSON.
     """
 
     method: Method
@@ -113,6 +122,7 @@ class Route:
     response: type[BaseModel] | None
     status: int
     errors: tuple[int, ...]
+    produces: str = ""
 
     @property
     def name(self) -> str:
@@ -133,12 +143,14 @@ def route(
     response: type[BaseModel] | None = None,
     status: int = 200,
     errors: tuple[int, ...] = (),
+    produces: str = "",
 ) -> Callable[[Callable[[Call[Any, Any]], Awaitable[Any]]], Route]:
     """Makes an endpoint of a handler; `path` is below `/api/v1`."""
 
     def decorate(handler: Callable[[Call[Any, Any]], Awaitable[Any]]) -> Route:
-        has_body_or_place = response is not None or status != 200
-        return Route(method, path, handler, right, query, request, response, status if has_body_or_place else 204, errors)
+        has_body_or_place = response is not None or produces != "" or status != 200
+        answered = status if has_body_or_place else 204
+        return Route(method, path, handler, right, query, request, response, answered, errors, produces)
 
     return decorate
 
@@ -158,6 +170,9 @@ def bind(endpoint: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             body=await _body(endpoint.request, request),
         )
         answer = await endpoint.handler(call)
+        if isinstance(answer, Document):
+            saved = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
+            return web.Response(text=answer.text, content_type=endpoint.produces, charset="utf-8", headers=saved)
         if answer is None or endpoint.response is None:
             return web.Response(status=endpoint.status)
         return web.Response(body=answer.model_dump_json().encode(), content_type="application/json", status=endpoint.status)
