@@ -70,8 +70,8 @@ async def test_the_same_identifier_twice_keeps_the_last_and_counts_both() -> Non
 async def test_parents_that_lead_nowhere_leave_the_item_at_its_device() -> None:
     world = await asked()
     await world.receive("q67-parents.xml")
-    assert [node.channel_id[-1] for node in world.catalog.tree(DEVICE)] == ["1", "2", "3", "4", "5", "6"]
-    assert [node.channel_id[-1] for node in world.catalog.tree(str(key(1)))] == ["7"]
+    assert [node.channel_id[-1] for node in await world.nodes(DEVICE)] == ["1", "2", "3", "4", "5", "6"]
+    assert [node.channel_id[-1] for node in await world.nodes(str(key(1)))] == ["7"]
 
 
 async def test_civil_codes_are_two_to_eight_digits_or_nothing() -> None:

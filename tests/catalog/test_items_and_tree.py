@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gb28181.catalog.items import channel_of, civil_code, coordinates
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.catalog.schedule import QuerySchedule
-from gb28181.catalog.tree import ROOT, children_by_parent, kind_of
+from gb28181.catalog.tree import ROOT, kind_of, tree_of
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, ItemInfo
 from tests.fakes import CAMERA, DEVICE, PLATFORM
@@ -82,9 +82,7 @@ def tree(*channels: tuple[str, str] | Channel) -> dict[str, list[str]]:
     for one in channels:
         channel = one if isinstance(one, Channel) else Channel(ChannelKey(DEVICE, DeviceId(one[0])), parent_id=one[1])
         known[channel.key.channel_id] = channel
-    return {
-        parent: [channel.key.channel_id for channel in below] for parent, below in children_by_parent(DEVICE, known).items()
-    }
+    return {parent: list(below) for parent, below in tree_of("device", DEVICE, known).below.items()}
 
 
 @pytest.mark.parametrize("parent", ["", DEVICE, CAM, PLATFORM, "3402000000", "null", "a/b", "/"])
@@ -98,7 +96,7 @@ def test_the_last_known_part_of_a_list_is_the_parent() -> None:
 
 
 def test_groups_organisations_and_their_cameras() -> None:
-    organisation = Channel(ChannelKey(DEVICE, DeviceId(ORG)), item={"BusinessGroupID": GROUP})
+    organisation = Channel(ChannelKey(DEVICE, DeviceId(ORG)), elements=f'{{"BusinessGroupID":"{GROUP}"}}')
     assert tree((CAM, SUB_ORG), (SUB_ORG, ORG), organisation, (GROUP, PLATFORM)) == {
         ROOT: [GROUP],
         GROUP: [ORG],

@@ -197,19 +197,30 @@ async def test_a_channel_that_is_listed_in_between_starts_again() -> None:
         assert len(world.shown()) == 2
 
 
-async def test_an_empty_answer_of_a_device_that_had_channels_is_suspicious() -> None:
+async def test_w11_an_empty_answer_of_a_device_that_had_channels_is_suspicious() -> None:
+    """W11: SumNum 0 deletes nothing: it is asked again, and then counts like any complete answer."""
     world = World()
     async with world.catalog:
         await listed(world, 1, 2)
-        for _ in range(4):
+        for shown, complete in ((2, False), (2, True), (2, True), (0, True)):
             await world.asked_again()
             world.answer(announced=0)
+            assert len(world.shown()) == shown
+            assert world.finished[-1].complete is complete
+        assert len(world.store.channels) == 2, "hidden, not deleted"
+
+
+async def test_w11_an_empty_answer_between_full_ones_is_forgotten() -> None:
+    world = World()
+    async with world.catalog:
+        await listed(world, 1, 2)
+        for _ in range(6):
+            await world.asked_again()
+            world.answer(announced=0)
+            assert not world.finished[-1].complete
+            await world.asked_again()
+            world.answer(item(1), item(2), announced=2)
         assert len(world.shown()) == 2
-        assert world.finished[-1].complete is False
-        job = world.catalog.refresh(DEVICE)
-        await settle()
-        world.answer(announced=0)
-        assert world.catalog.job(job.job_id).state == "partial"
 
 
 async def test_repeated_items_keep_the_last_and_complete_the_answer() -> None:
@@ -275,7 +286,7 @@ async def test_a_channel_may_have_the_identifier_of_its_device() -> None:
         await world.tick()
         world.answer(CatalogItem(device_id=CAMERA, name="Dome"), announced=1, device_id=CAMERA)
     assert world.names(CAMERA) == ["Dome"]
-    assert [node.name for node in world.catalog.tree(CAMERA)] == ["Dome"]
+    assert [node.name for node in await world.nodes(CAMERA)] == ["Dome"]
 
 
 async def test_a_channel_is_online_only_while_its_device_is() -> None:
@@ -520,13 +531,13 @@ async def test_a_deleted_device_takes_its_channels_along() -> None:
 async def test_a_device_that_was_never_online_has_a_place_in_the_tree() -> None:
     world = World()
     world.devices.known[DEVICE] = Device(DEVICE, name="Store")
-    [node] = world.catalog.tree()
+    [node] = await world.nodes()
     assert (node.node_id, node.kind, node.name, node.online, node.has_children) == (DEVICE, "device", "Store", False, False)
-    assert world.catalog.tree(DEVICE) == []
+    assert await world.nodes(DEVICE) == []
     with pytest.raises(NotFound):
-        world.catalog.tree("nobody")
+        await world.nodes("nobody")
     with pytest.raises(NotFound):
-        world.catalog.tree(f"{DEVICE}/nothing")
+        await world.nodes(f"{DEVICE}/nothing")
 
 
 def test_answers_and_notifications_are_routed() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from gb28181.bus import Bus
-from gb28181.catalog.model import CatalogFinished, Channel, ChannelKey, ChannelsChanged
+from gb28181.catalog.model import CatalogFinished, Channel, ChannelKey, ChannelsChanged, SubtreeChanged, TreeNode
 from gb28181.catalog.service import CatalogService
 from gb28181.config import CatalogSettings
-from gb28181.device.model import Device, DeviceOffline, DeviceRegistered, Route
+from gb28181.device.model import Device, DeviceOffline, DeviceRegistered, Profile, Route
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogQuery, CatalogResponse
@@ -35,6 +36,9 @@ class FakeDevices:
 
     def is_online(self, device_id: str) -> bool:
         return device_id in self.online
+
+    def profile(self, device_id: str) -> Profile:
+        return self.get(device_id).profile
 
     def route(self, device_id: str) -> Route:
         self.get(device_id)
@@ -72,7 +76,9 @@ class World:
         self.finished: list[CatalogFinished] = []
         self.changes: list[ChannelsChanged] = []
         self.bus.subscribe(CatalogFinished, self._note_finished)
+        self.subtrees: list[SubtreeChanged] = []
         self.bus.subscribe(ChannelsChanged, self.changes.append)
+        self.bus.subscribe(SubtreeChanged, self.subtrees.append)
         self.catalog = CatalogService(
             CatalogSettings.model_validate(settings),
             devices=self.devices,
@@ -119,6 +125,10 @@ class World:
     def notify(self, *items: CatalogItem, device_id: DeviceId = DEVICE) -> None:
         notification = CatalogNotify(sn=1, device_id=device_id, sum_num=len(items), items=items)
         self.catalog.notified(Inbound(notification, device_id, message(notification, device_id)))
+
+    async def nodes(self, parent: str = "", **how: Any) -> list[TreeNode]:
+        """One level of a tree."""
+        return (await self.catalog.level(parent, limit=1000, **how)).nodes
 
     async def asked_again(self) -> None:
         """Asks now; the query has been sent when this returns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gb28181.catalog.model import Channel, ChannelKey
-from gb28181.device.model import Address, Device, Registration, Route
+from gb28181.device.model import Address, Device, Fault, Registration, Route
 from gb28181.ids import DeviceId
 from gb28181.recording.model import Segment
 from gb28181.session.model import Dialog, StreamRecord
@@ -35,7 +35,12 @@ def device(device_id: str = DEVICE, **changes: object) -> Device:
         catalog_announced=16,
         catalog_received=15,
         created_at=AT,
-        faults={"wrong-content-length": 312},
+        faults={"wrong-content-length": Fault(312, AT, "x")},
+        edition_hint="2022",
+        networks=("192.0.2.0/24",),
+        redirect="sip:34020000002000000002@192.0.2.1",
+        clock_offset_s=-1.25,
+        clock_offset_at=AT,
         overrides={"ignore_notified_status": True},
     )
     return full.with_changes(**changes)
@@ -57,7 +62,8 @@ def channel(channel_id: str = CAMERA, device_id: str = DEVICE, name: str = "大�
         is_gone=True,
         missed=2,
         synthetic=True,
-        item={"Block": "块", "Info": {"PTZType": "1"}},
+        seen_on=True,
+        elements='{"Block":"块","Address":"A"}',
         updated_at=AT,
         alias="东门",
         recording_mode="always",

@@ -157,7 +157,7 @@ def device(services: Services, found: Device) -> DeviceView:
         expires_at=registration.expires_at if registration else None,
         last_seen_at=found.last_seen_at,
         media_transport=found.media_transport,
-        channels=sum(not channel.is_gone for channel in services.catalog.channels(found.device_id)),
+        channels=services.catalog.shown(found.device_id),
         catalog=CatalogView(at=found.catalog_at, announced=found.catalog_announced, received=found.catalog_received),
         faults=dict(found.faults),
         ignore_notified_status=found.profile.ignore_notified_status,

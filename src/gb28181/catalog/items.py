@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import datetime
+from sys import intern
 from typing import Any, Final
 
 from gb28181.catalog.model import Channel, ChannelKey
@@ -34,6 +37,7 @@ _NAMED: Final = frozenset(
 )
 #: Where `Channel.item` keeps all parents of an item that was listed several times.
 PARENTS: Final = "ParentIDs"
+_BUSINESS_GROUP: Final = "BusinessGroupID"
 _CIVIL_CODE: Final = re.compile(r"(?:\d{2}){1,4}", re.ASCII)
 _STATES: Final = {"ON": True, "OFF": False, "VLOST": False, "DEFECT": False}
 
@@ -48,7 +52,12 @@ def with_event(channel: Channel, event: str, now: datetime) -> Channel:
     if event == "DEL":
         return channel if channel.is_gone else replace(channel, is_gone=True, updated_at=now)
     state = _STATES.get(event, channel.status_on)
-    return channel if channel.status_on == state else replace(channel, status_on=state, updated_at=now)
+    return channel if channel.status_on == state else with_state(channel, state, now)
+
+
+def with_state(channel: Channel, status_on: bool, now: datetime) -> Channel:
+    """The channel in another state."""
+    return replace(channel, status_on=status_on, seen_on=channel.seen_on or status_on, updated_at=now)
 
 
 def brings_item(event: str) -> bool:
@@ -67,19 +76,22 @@ def channel_of(
     base = old or Channel(ChannelKey(device_id, item.device_id))
     values = elements_of(item)
     longitude, latitude = coordinates(item.longitude, item.latitude)
+    status_on = item.status is not Status.OFF  # quirk Q48, W13b
     fresh = replace(
         base,
         name=item.name or item.device_id,  # quirk Q73
-        manufacturer=item.manufacturer or "",
-        model=item.model or "",
-        civil_code=civil_code(item.civil_code),
-        parent_id=item.parent_id or "",
+        # Thousands of items say the same: each text is kept once.
+        manufacturer=intern(item.manufacturer or ""),
+        model=intern(item.model or ""),
+        civil_code=intern(civil_code(item.civil_code)),
+        parent_id=intern(item.parent_id or ""),
         parental=bool(item.parental),  # quirk Q49: 65535 is yes
-        status_on=item.status is not Status.OFF,  # quirk Q48, W13b
+        status_on=status_on,
+        seen_on=base.seen_on or status_on,
         longitude=longitude,
         latitude=latitude,
         ptz_type=_leading_number(values.get("PTZType")),
-        item={name: value for name, value in values.items() if name not in _NAMED} | _several(parents),
+        elements=_elements(values, parents),
         synthetic=False,
         is_gone=False,
         missed=0,
@@ -91,7 +103,7 @@ def channel_of(
 
 def synthetic_channel(device_id: DeviceId, name: str, now: datetime) -> Channel:
     """The one channel of a camera that lists none (quirk Q66)."""
-    return Channel(ChannelKey(device_id, device_id), name=name or device_id, synthetic=True, updated_at=now)
+    return Channel(ChannelKey(device_id, device_id), name=name or device_id, synthetic=True, seen_on=True, updated_at=now)
 
 
 def is_camera_like(device_id: DeviceId) -> bool:
@@ -121,13 +133,38 @@ def coordinates(longitude: float | None, latitude: float | None) -> tuple[float 
     return longitude, latitude
 
 
-def _several(parents: tuple[str, ...]) -> dict[str, list[str]]:
-    return {PARENTS: list(parents)} if len(parents) > 1 else {}
+def _elements(values: dict[str, Any], parents: tuple[str, ...]) -> str:
+    rest = {name: value for name, value in values.items() if name not in _NAMED}
+    if len(parents) > 1:
+        rest[PARENTS] = list(parents)
+    return intern(json.dumps(rest, ensure_ascii=False, separators=(",", ":"))) if rest else ""
 
 
 def parents_of(channel: Channel | None) -> tuple[str, ...]:
     """All parents under which a channel was listed last, where there were several."""
-    return tuple(channel.item.get(PARENTS, ())) if channel is not None else ()
+    if channel is None or PARENTS not in channel.elements:
+        return ()
+    return tuple(channel.item.get(PARENTS, ()))
+
+
+def named_parents(channel: Channel) -> list[DeviceId]:
+    """Every identifier that the item names as a parent, the nearest first: the last part of a list (quirk Q67)."""
+    listed = (channel.parent_id, *reversed(parents_of(channel)))
+    return list(dict.fromkeys(_parts(listed)))
+
+
+def _parts(listed: Iterable[str]) -> Iterable[DeviceId]:
+    for text in listed:
+        for part in reversed(text.split("/")):
+            if part := part.strip():
+                yield DeviceId(part)
+
+
+def business_group(channel: Channel) -> DeviceId:
+    """The group that an organisation says it belongs to, "" for none."""
+    if _BUSINESS_GROUP not in channel.elements:
+        return DeviceId("")
+    return DeviceId(str(channel.item.get(_BUSINESS_GROUP, "")))
 
 
 def _same_item(old: Channel, new: Channel) -> bool:

@@ -1,7 +1,8 @@
 """Catalogue queries: asks the devices, ends their answers, asks again (§9.5, Annex M, N).
 
-Only a complete answer counts against what it lacks; a partial one, an empty one from a device that had channels (W11), and
-silence change nothing and are asked again.
+Only a complete answer counts against what it lacks; a partial one and silence change nothing and are asked again. An empty one
+from a device that had channels is not believed before it was repeated (W11). What lacks something is soon asked again: it
+takes several complete answers in a row to hide a channel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gb28181.catalog.registry import Parents, Registry
 from gb28181.catalog.schedule import QuerySchedule
 from gb28181.clock import Clock
 from gb28181.config import CatalogSettings
-from gb28181.device.model import Device, Route
+from gb28181.device.model import Device, Profile, Route
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.assembler import Assembler, Finished
@@ -27,6 +28,8 @@ from gb28181.manscdp.commands.catalog import CatalogQuery
 from gb28181.ports import ChannelStore
 
 _JITTER_S: Final = 2.0
+#: After a complete answer that lacks a channel. A recorder that restarts lists half of its cameras for a few minutes.
+_RECHECK_S: Final = 600.0
 _CATALOG: Final = "Catalog"
 
 State = Literal["done", "partial", "failed"]
@@ -40,6 +43,8 @@ class Devices(Protocol):
     def get(self, device_id: str) -> Device: ...
 
     def is_online(self, device_id: str) -> bool: ...
+
+    def profile(self, device_id: str) -> Profile: ...
 
     def route(self, device_id: str) -> Route: ...
 
@@ -67,6 +72,7 @@ class CatalogQueries:
     Args:
         start: Runs a task of the catalogue service.
         changed: Called when an answer has changed channels.
+        ended: Called when a query of a device has ended, before its changes are told.
         jitter: Random numbers from 0 to 1.
     """
 
@@ -84,6 +90,7 @@ class CatalogQueries:
         counters: Counter[str],
         start: Callable[[Coroutine[Any, Any, None]], None],
         changed: Callable[[], None],
+        ended: Callable[[DeviceId], None],
     ) -> None:
         self._registry = registry
         self._devices = devices
@@ -95,6 +102,7 @@ class CatalogQueries:
         self._counters = counters
         self._start = start
         self._changed = changed
+        self._ended = ended
         self._refresh_s = settings.refresh_hours * 3600
         self._schedule = QuerySchedule(parallel=settings.parallel_queries)
         self._assembler = Assembler(
@@ -102,11 +110,17 @@ class CatalogQueries:
         )
         self._jobs = Jobs()
         self._runs: dict[DeviceId, _Run] = {}
+        self._empty: set[DeviceId] = set()  # devices whose last answer was empty although they had channels
 
     @property
     def running(self) -> int:
         """Queries that are wanted or under way."""
         return len(self._runs)
+
+    def is_asking(self, device_id: DeviceId) -> bool:
+        """Whether a query was sent and its answer is awaited or under way."""
+        run = self._runs.get(device_id)
+        return run is not None and run.sn != 0
 
     def job(self, job_id: str) -> Job:
         """Raises:
@@ -136,6 +150,15 @@ class CatalogQueries:
         self._schedule.cancel(device_id)
         self._end_run(device_id, "failed", "the device went offline: the query is repeated when it is back")
 
+    def forget(self, device_id: DeviceId) -> None:
+        """The device was deleted."""
+        self.cancel(device_id)
+        self._empty.discard(device_id)
+
+    def ask_again(self, device_id: DeviceId) -> None:
+        """What is known of this device is not to be relied on: it is asked once more."""
+        self._schedule.want(device_id, self._monotonic() + _JITTER_S * (1 + self._jitter()))
+
     def expire(self) -> None:
         """Ends silent answers and asks whoever is due."""
         now = self._monotonic()
@@ -159,7 +182,15 @@ class CatalogQueries:
                 continue
             run.sn = self._devices.next_sn()
             self._counters["queries"] += 1
-            self._assembler.expect(device_id, _CATALOG, run.sn, now)
+            profile = self._devices.profile(device_id)
+            self._assembler.expect(
+                device_id,
+                _CATALOG,
+                run.sn,
+                now,
+                first_answer_s=profile.catalog_first_wait_s,
+                quiet_s=profile.catalog_gap_s,
+            )
             self._start(self._ask(device_id, run))
 
     async def _ask(self, device_id: DeviceId, run: _Run) -> None:
@@ -181,10 +212,11 @@ class CatalogQueries:
 
     def arrived(self, device_id: DeviceId, sn: int, *, announced: int | None, ids: Iterable[DeviceId]) -> bool:
         """Books one part of an answer; False when nobody asked for it."""
-        answered, finished = self._assembler.add(device_id, _CATALOG, sn, announced=announced, ids=ids, now=self._monotonic())
+        now = self._monotonic()
+        answered, finished = self._assembler.add(device_id, _CATALOG, sn, announced=announced, ids=ids, now=now)
         if answered is None:
             return False
-        self._schedule.answering(device_id)
+        self._schedule.answering(device_id, now)
         if (run := self._runs.get(device_id)) is not None and run.sn == answered and not finished:
             received, so_far = self._assembler.progress(device_id, _CATALOG, answered)
             self._jobs.progress(run.job_id, received=received, announced=so_far)
@@ -199,18 +231,27 @@ class CatalogQueries:
         if run is not None:
             self._jobs.progress(run.job_id, received=answer.received, announced=answer.announced)
         is_empty = answer.is_complete and not answer.received
-        suspicious = is_empty and self._registry.has_listed(device_id)
+        suspicious = is_empty and self._registry.has_listed(device_id) and device_id not in self._empty
         complete = answer.is_complete and not suspicious
-        if complete and not is_empty:
-            self._store.save_channels(self._registry.missing(device_id, answer.ids, self._clock.utc()))
-            self._schedule.succeeded(device_id)
-            self._plan_refresh(device_id)
+        if complete and (not is_empty or device_id in self._empty):
+            self._completed(answer)
         else:
             self._repeat(device_id, synthesise=is_empty and not suspicious)
+        if answer.is_complete:
+            (self._empty.add if is_empty and self._registry.has_listed(device_id) else self._empty.discard)(device_id)
         self._end_run(device_id, *_outcome(answer, suspicious=suspicious))
         self._changed()
         if answer.end != "no_answer":
             self._bus.publish(CatalogFinished(device_id, answer.announced or 0, answer.received, complete))
+
+    def _completed(self, answer: Finished) -> None:
+        device_id = DeviceId(answer.peer)
+        missed = self._registry.missing(device_id, answer.ids, self._clock.utc())
+        self._store.save_channels(missed)
+        self._schedule.succeeded(device_id)
+        self._plan_refresh(device_id)
+        if any(not channel.is_gone for channel in missed):
+            self._schedule.want(device_id, self._monotonic() + _RECHECK_S * (1 + 0.05 * self._jitter()))
 
     def _repeat(self, device_id: DeviceId, *, synthesise: bool = False) -> None:
         """Plans another attempt. What is known stays; a camera that lists nothing is its own channel in the end.
@@ -244,6 +285,7 @@ class CatalogQueries:
             self._assembler.abandon(device_id, _CATALOG, run.sn)
             self._counters[f"queries_{state}"] += 1
             self._jobs.end(run.job_id, state, message, self._clock.utc())
+            self._ended(device_id)
 
 
 def _outcome(answer: Finished, *, suspicious: bool) -> tuple[State, str]:

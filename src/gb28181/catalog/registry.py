@@ -6,21 +6,18 @@ back as soon as it is listed again; nothing is deleted while its device exists (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from gb28181.catalog.items import brings_item, channel_of, event_of, parents_of, with_event
+from gb28181.catalog.holdings import Holding
+from gb28181.catalog.items import brings_item, channel_of, event_of, parents_of, with_event, with_state
 from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
-from gb28181.catalog.tree import children_by_parent
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem
-
-#: Complete answers in a row without a channel after which it is hidden.
-MISSED_MEANS_GONE: Final = 3
-
 
 #: Parents of the items of one answer by identifier, in the order in which they were named.
 Parents = dict[DeviceId, tuple[str, ...]]
@@ -28,6 +25,9 @@ Parents = dict[DeviceId, tuple[str, ...]]
 
 #: (channel, state that was said) -> state that counts.
 StateRule = Callable[[Channel, bool], bool]
+
+#: Devices that list one channel among which its messages are looked for; factory identifiers are everywhere.
+_MAX_OWNERS: Final = 64
 
 #: Parents of one item that are remembered.
 _MAX_PARENTS: Final = 32
@@ -45,13 +45,15 @@ class Registry:
 
     Args:
         max_items: Channels of one device; further ones are counted and ignored.
+        gone_after: Complete answers in a row without a channel after which it is hidden.
     """
 
-    def __init__(self, *, max_items: int) -> None:
+    def __init__(self, *, max_items: int, gone_after: int = 3) -> None:
         self._max_items = max_items
-        self._channels: dict[DeviceId, dict[DeviceId, Channel]] = {}
-        self._owners: dict[DeviceId, set[DeviceId]] = {}
-        self._trees: dict[DeviceId, dict[str, list[Channel]]] = {}
+        self._gone_after = gone_after
+        self._holdings: dict[DeviceId, Holding] = {}
+        self._order: list[DeviceId] = []
+        self._owners: dict[DeviceId, DeviceId | set[DeviceId]] = {}  # nearly always one, so no set is made for it
         self._changes: dict[DeviceId, _Changes] = {}
         self.overflow = 0
 
@@ -61,34 +63,41 @@ class Registry:
 
     def of_device(self, device_id: DeviceId) -> Mapping[DeviceId, Channel]:
         """Hidden ones too."""
-        return self._channels.get(device_id, {})
+        holding = self._holdings.get(device_id)
+        return holding.channels if holding is not None else {}
+
+    def holding(self, device_id: DeviceId) -> Holding | None:
+        """What a device lists, None for a device that never listed anything."""
+        return self._holdings.get(device_id)
+
+    def holdings(self, *, after: str = "") -> Iterator[tuple[DeviceId, Holding]]:
+        """By identifier of the device, those behind one, as they are now."""
+        for device_id in self._order[bisect_right(self._order, after) :]:
+            if (holding := self._holdings.get(device_id)) is not None:
+                yield device_id, holding
 
     def everything(self) -> Iterable[Channel]:
-        return (channel for channels in self._channels.values() for channel in channels.values())
+        return (channel for holding in self._holdings.values() for channel in holding.channels.values())
 
     def get(self, key: ChannelKey) -> Channel:
         """Raises:
         NotFound: The device never listed it.
         """
-        channel = self._channels.get(key.device_id, {}).get(key.channel_id)
+        channel = self.of_device(key.device_id).get(key.channel_id)
         if channel is None:
             raise NotFound(f"there is no channel {key}")
         return channel
 
     def owners(self, channel_id: DeviceId) -> list[DeviceId]:
-        """Devices that list a channel; several may list the same (quirk Q64)."""
-        return sorted(self._owners.get(channel_id, ()))
+        """Devices that list a channel; several may list the same (quirk Q64), and so many that it says nothing any more."""
+        owners = self._owners.get(channel_id, set())
+        if isinstance(owners, str):
+            return [owners]
+        return sorted(owners) if len(owners) <= _MAX_OWNERS else []
 
     def has_listed(self, device_id: DeviceId) -> bool:
-        """Whether the device has listed a channel that is still shown."""
+        """Whether the device has listed a channel that is not gone."""
         return any(not channel.is_gone and not channel.synthetic for channel in self.of_device(device_id).values())
-
-    def below(self, device_id: DeviceId, parent: str) -> list[Channel]:
-        """Channels below an item of a device, "" for the device itself."""
-        tree = self._trees.get(device_id)
-        if tree is None:
-            tree = self._trees[device_id] = children_by_parent(device_id, self.of_device(device_id))
-        return tree.get(parent, [])
 
     # --- changes ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +140,7 @@ class Registry:
         old = self.of_device(key.device_id).get(key.channel_id)
         if old is None or old.status_on == status_on:
             return []
-        new = replace(old, status_on=status_on, updated_at=now)
+        new = with_state(old, status_on, now)
         self.put(new)
         return [new]
 
@@ -150,12 +159,12 @@ class Registry:
             self.overflow += 1
             return False
         self._put(channel)
-        self._trees.pop(device_id, None)
         changes = self._changes.setdefault(device_id, _Changes())
-        if channel.is_gone:
-            if old is not None and not old.is_gone:
+        was_shown = old is not None and old.is_shown
+        if not channel.is_shown:
+            if was_shown:
                 changes.gone[channel_id] = None
-        elif old is None or old.is_gone:
+        elif old is None or not was_shown:
             changes.added[channel_id] = None
         elif replace(old, missed=channel.missed, updated_at=channel.updated_at) != channel:
             changes.updated[channel_id] = None
@@ -168,7 +177,7 @@ class Registry:
             if channel_id in listed or channel.is_gone:
                 continue
             missed = channel.missed + 1
-            is_gone = missed >= MISSED_MEANS_GONE or channel.synthetic
+            is_gone = missed >= self._gone_after or channel.synthetic
             new = replace(channel, missed=missed, is_gone=is_gone, updated_at=now if is_gone else channel.updated_at)
             self.put(new)
             changed.append(new)
@@ -176,15 +185,18 @@ class Registry:
 
     def forget(self, device_id: DeviceId) -> ChannelsChanged | None:
         """The device was deleted."""
-        channels = self._channels.pop(device_id, {})
-        self._trees.pop(device_id, None)
+        holding = self._holdings.pop(device_id, None)
         self._changes.pop(device_id, None)
-        for channel_id in channels:
+        if holding is None:
+            return None
+        del self._order[bisect_right(self._order, device_id) - 1]
+        for channel_id in holding.channels:
             owners = self._owners[channel_id]
-            owners.discard(device_id)
-            if not owners:
+            if isinstance(owners, set):
+                owners.discard(device_id)
+            if owners in (device_id, set()):
                 del self._owners[channel_id]
-        return ChannelsChanged(device_id, gone=tuple(channels)) if channels else None
+        return ChannelsChanged(device_id, gone=tuple(holding.channels))
 
     def changes(self) -> list[ChannelsChanged]:
         """What changed since the last call, one event a device."""
@@ -196,8 +208,23 @@ class Registry:
         ]
 
     def _put(self, channel: Channel) -> None:
-        self._channels.setdefault(channel.key.device_id, {})[channel.key.channel_id] = channel
-        self._owners.setdefault(channel.key.channel_id, set()).add(channel.key.device_id)
+        device_id, channel_id = channel.key.device_id, channel.key.channel_id
+        holding = self._holdings.get(device_id)
+        if holding is None:
+            holding = self._holdings[device_id] = Holding(device_id)
+            insort(self._order, device_id)
+        if channel_id not in holding.channels:
+            self._own(channel_id, device_id)
+        holding.put(channel)
+
+    def _own(self, channel_id: DeviceId, device_id: DeviceId) -> None:
+        owners = self._owners.get(channel_id)
+        if owners is None:
+            self._owners[channel_id] = device_id
+        elif isinstance(owners, set):
+            owners.add(device_id)
+        else:
+            self._owners[channel_id] = {owners, device_id}
 
 
 def _notified(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime, state: StateRule) -> Channel | None:
@@ -215,5 +242,5 @@ def _notified(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: 
     counts = state(old, new.status_on) if says_state else old.status_on
     if new.status_on == counts:
         return new
-    new = replace(new, status_on=counts)
+    new = replace(new, status_on=counts, seen_on=old.seen_on or counts)
     return old if replace(new, updated_at=old.updated_at) == old else new

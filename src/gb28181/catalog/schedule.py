@@ -1,7 +1,7 @@
 """When which device is asked for its catalogue: paced, retried with growing pauses, refreshed (§9.5).
 
-A place is held until the answer ends, but no longer than `hold_s` by a device that has not begun to answer: cameras that
-never do must not stop the others.
+A place is held until the answer ends, but no longer than `hold_s` by a device that says nothing: cameras that never answer,
+and platforms that pause for half a minute between two parts (quirk Q62), must not stop the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class QuerySchedule:
         self._hold_s = hold_s
         self._due: dict[DeviceId, float] = {}
         self._heap: list[tuple[float, DeviceId]] = []
-        self._places: dict[DeviceId, float | None] = {}
+        self._places: dict[DeviceId, float] = {}
         self._failures: dict[DeviceId, int] = {}
 
     def want(self, device_id: DeviceId, at: float) -> None:
@@ -59,10 +59,10 @@ class QuerySchedule:
             taken.append(device_id)
         return taken
 
-    def answering(self, device_id: DeviceId) -> None:
-        """The device has begun to answer: it keeps its place to the end, if it still has it."""
+    def answering(self, device_id: DeviceId, now: float) -> None:
+        """A part of its answer came: it keeps its place, if it still has it."""
         if device_id in self._places:
-            self._places[device_id] = None
+            self._places[device_id] = now + self._hold_s
 
     def release(self, device_id: DeviceId) -> None:
         self._places.pop(device_id, None)
@@ -84,5 +84,5 @@ class QuerySchedule:
 
     def expire(self, now: float) -> None:
         """Frees the places of those that stay silent."""
-        for device_id in [one for one, until in self._places.items() if until is not None and until <= now]:
+        for device_id in [one for one, until in self._places.items() if until <= now]:
             del self._places[device_id]

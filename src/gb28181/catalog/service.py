@@ -10,22 +10,24 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
 from gb28181.bus import Bus
-from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
+from gb28181.catalog.levels import Level, Levels
+from gb28181.catalog.model import Channel, ChannelKey, Counts, Job, SubtreeChanged, View
+from gb28181.catalog.notices import Notices
 from gb28181.catalog.queries import CatalogQueries, Devices
 from gb28181.catalog.registry import Registry, StateRule
 from gb28181.catalog.status import StatusDebounce
-from gb28181.catalog.tree import ROOT, kind_of
+from gb28181.catalog.tree import NodeKey
 from gb28181.clock import Clock
 from gb28181.config import CatalogSettings
-from gb28181.device.model import Device, DeviceOffline, DeviceOnline, DeviceRegistered
+from gb28181.device.model import DeviceOffline, DeviceOnline, DeviceRegistered
 from gb28181.errors import Invalid
 from gb28181.ids import DeviceId
-from gb28181.manscdp.commands.catalog import CatalogNotify, CatalogResponse
+from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
 from gb28181.ports import ChannelStore, SipRequest
 from gb28181.router import Inbound
 
@@ -55,7 +57,9 @@ class CatalogService:
         self._clock = clock
         self._monotonic = monotonic
         self._states = StatusDebounce()
-        self._registry = Registry(max_items=settings.max_items)
+        self._notices = Notices()
+        self._registry = Registry(max_items=settings.max_items, gone_after=settings.gone_after)
+        self._levels = Levels(self._registry, devices, monotonic=monotonic)
         self._counters: Counter[str] = Counter()
         self._queries = CatalogQueries(
             settings,
@@ -69,11 +73,12 @@ class CatalogService:
             counters=self._counters,
             start=self._start,
             changed=self._publish_changes,
+            ended=self._replay,
         )
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         bus.subscribe(DeviceRegistered, self._device_registered)
-        bus.subscribe(DeviceOnline, lambda event: self._queries.plan(event.device_id))
+        bus.subscribe(DeviceOnline, self._device_online)
         bus.subscribe(DeviceOffline, self._device_offline)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -81,6 +86,8 @@ class CatalogService:
     async def load(self) -> None:
         """Restores channels. The next query of a device is planned when it is heard (`DeviceOnline`)."""
         self._registry.restore(await self._store.load_channels())
+        for device_id, _ in self._registry.holdings():
+            self._levels.changed(device_id)
 
     async def __aenter__(self) -> CatalogService:
         self._group = await asyncio.TaskGroup().__aenter__()
@@ -97,17 +104,35 @@ class CatalogService:
     # --- what others ask -------------------------------------------------------------------------------------------
 
     def channels(self, device_id: str) -> list[Channel]:
-        """Channels of a device that it still lists.
+        """Channels of a device that it still lists, without its unused slots.
 
         Raises:
             NotFound: No such device.
         """
         identifier = self._devices.get(device_id).device_id
-        return [channel for channel in self._registry.of_device(identifier).values() if not channel.is_gone]
+        return [channel for channel in self._registry.of_device(identifier).values() if channel.is_shown]
 
     def all_channels(self) -> list[Channel]:
-        """Channels that their devices still list."""
-        return [channel for channel in self._registry.everything() if not channel.is_gone]
+        """Channels that their devices still list, without unused slots. All of them: for counts there is `counts`."""
+        return [channel for channel in self._registry.everything() if channel.is_shown]
+
+    def unused(self, device_id: str) -> list[Channel]:
+        """Places of a recorder into which no camera was ever put (quirk Q72)."""
+        channels = self._registry.of_device(DeviceId(device_id)).values()
+        return [channel for channel in channels if channel.is_unused_slot and not channel.is_gone]
+
+    def shown(self, device_id: str) -> int:
+        """How many channels, groups and the like a device lists; 0 for one that never listed any."""
+        holding = self._registry.holding(DeviceId(device_id))
+        return holding.shown if holding is not None else 0
+
+    def counts(self) -> Counts:
+        """Cameras of all devices, and those of them whose effective state is online."""
+        total = online = 0
+        for device_id, holding in self._registry.holdings():
+            total += holding.counts.total
+            online += holding.counts.online if self._devices.is_online(device_id) else 0
+        return Counts(total, online)
 
     def channel(self, key: ChannelKey) -> Channel:
         """Raises:
@@ -124,23 +149,36 @@ class CatalogService:
         """Devices that may have sent a request whose From is one of their channels (quirk Q32)."""
         return self._registry.owners(DeviceId(request.user))
 
-    def tree(self, parent: str | None = None) -> list[TreeNode]:
-        """One level of the tree.
+    async def level(
+        self, parent: str = "", *, by: View = "device", device_id: str = "", limit: int, after: NodeKey | None = None
+    ) -> Level:
+        """A page of one level of a tree.
 
         Args:
-            parent: `node_id` of the node above; None for the devices.
+            parent: `node_id` of the node above; "" for the top.
+            device_id: Only what this device lists.
 
         Raises:
             NotFound: No such node.
         """
-        if not parent:
-            devices = sorted(self._devices.devices(), key=lambda device: (device.name, device.device_id))
-            return [self._device_node(device) for device in devices]
-        device_id, _, channel_id = parent.partition("/")
-        device = self._devices.get(device_id)
-        if channel_id:
-            self._registry.get(ChannelKey(device.device_id, DeviceId(channel_id)))
-        return [self._node(channel) for channel in self._registry.below(device.device_id, channel_id or ROOT)]
+        return await self._levels.level(parent, by=by, device_id=device_id, limit=limit, after=after)
+
+    async def search(
+        self,
+        query: str = "",
+        *,
+        device_id: str = "",
+        online: bool | None = None,
+        limit: int,
+        after: tuple[str, str] | None = None,
+    ) -> list[Channel]:
+        """Channels by device and identifier whose name, alias, identifier or pinyin initials hold all words of the query.
+
+        Args:
+            online: Only those whose effective state it is.
+            after: Device and channel of the last one of the page before.
+        """
+        return await self._levels.search(query, device_id=device_id, online=online, limit=limit, after=after)
 
     def job(self, job_id: str) -> Job:
         """Raises:
@@ -155,7 +193,7 @@ class CatalogService:
     def gauges(self) -> dict[str, int]:
         """How many channels are listed, and how many devices are being asked now."""
         return {
-            "channels": sum(not channel.is_gone for channel in self._registry.everything()),
+            "channels": sum(holding.shown for _, holding in self._registry.holdings()),
             "queries_running": self._queries.running,
         }
 
@@ -221,7 +259,9 @@ class CatalogService:
         self._counters["notifications"] += 1
         device_id, items = inbound.device_id, inbound.command.items
         self._counters["items"] += len(items)
-        self._save(self._registry.notified(device_id, items, self._clock.utc(), self._state_rule(device_id)))
+        if self._queries.is_asking(device_id):
+            self._notices.keep(device_id, items)
+        self._apply(device_id, items)
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -231,6 +271,7 @@ class CatalogService:
         for key, status_on in self._states.expire(self._monotonic()):
             self._save(self._registry.set_state(key, status_on, self._clock.utc()))
         self._publish_changes()
+        self._levels.work()
 
     async def _run_timer(self) -> None:
         while True:
@@ -258,16 +299,31 @@ class CatalogService:
         if event.is_new:
             self._queries.plan(event.device_id)
 
+    def _device_online(self, event: DeviceOnline) -> None:
+        self._queries.plan(event.device_id)
+        self._came_or_went(event.device_id, online=True)
+
     def _device_offline(self, event: DeviceOffline) -> None:
-        self._queries.cancel(event.device_id)
-        if event.cause == "deleted" and (gone := self._registry.forget(event.device_id)) is not None:
+        if event.cause != "deleted":
+            self._queries.cancel(event.device_id)
+            self._came_or_went(event.device_id, online=False)
+            return
+        self._queries.forget(event.device_id)
+        if (gone := self._registry.forget(event.device_id)) is not None:
+            self._levels.changed(event.device_id)
             self._bus.publish(gone)
+
+    def _came_or_went(self, device_id: DeviceId, *, online: bool) -> None:
+        """One event for all that is below a device: what is effective is derived, and nothing is written (W15)."""
+        self._levels.came_or_went(device_id)
+        if (holding := self._registry.holding(device_id)) is not None:
+            self._bus.publish(SubtreeChanged(device_id, online, holding.counts.total))
 
     # --- channels --------------------------------------------------------------------------------------------------
 
     def _state_rule(self, device_id: DeviceId) -> StateRule:
         """What a state that the device pushes does (quirk Q74): nothing, where an operator says so, and never flap."""
-        if self._devices.get(device_id).profile.ignore_notified_status:
+        if self._devices.profile(device_id).ignore_notified_status:
             return lambda channel, _said: channel.status_on
         now = self._monotonic()
         return lambda channel, said: self._states.counts(channel.key, said, current=channel.status_on, now=now)
@@ -276,38 +332,25 @@ class CatalogService:
         if changed:
             self._store.save_channels(changed)
 
+    def _apply(self, device_id: DeviceId, items: Sequence[CatalogItem]) -> None:
+        self._save(self._registry.notified(device_id, items, self._clock.utc(), self._state_rule(device_id)))
+
+    def _replay(self, device_id: DeviceId) -> None:
+        """The answer has ended: what was notified meanwhile counts over what it said (W13)."""
+        items = self._notices.take(device_id)
+        if items is None:
+            self._counters["notifications_refused"] += 1
+            self._queries.ask_again(device_id)
+        elif items:
+            self._apply(device_id, items)
+
     def _publish_changes(self) -> None:
         for event in self._registry.changes():
+            self._levels.changed(event.device_id)
             self._bus.publish(event)
 
     def _is_on(self, channel: Channel) -> bool:
         return channel.status_on and not channel.is_gone and self._devices.is_online(channel.key.device_id)
-
-    def _device_node(self, device: Device) -> TreeNode:
-        identifier = device.device_id
-        return TreeNode(
-            identifier,
-            "device",
-            device.name or identifier,
-            identifier,
-            "",
-            online=self._devices.is_online(identifier),
-            has_children=any(not channel.is_gone for channel in self._registry.of_device(identifier).values()),
-        )
-
-    def _node(self, channel: Channel) -> TreeNode:
-        key = channel.key
-        kind = kind_of(key.channel_id)
-        return TreeNode(
-            str(key),
-            kind,
-            channel.alias or channel.name or key.channel_id,
-            key.device_id,
-            key.channel_id,
-            online=self._is_on(channel),
-            has_children=bool(self._registry.below(key.device_id, key.channel_id)),
-            is_playable=kind == "channel" and channel.is_playable,
-        )
 
 
 def _alias(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Final
 
 import sqlalchemy as sa
@@ -10,8 +11,11 @@ import sqlalchemy as sa
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.database import tables
 from gb28181.database.rows import Row, Rows, microseconds, moment, text
+from gb28181.ids import DeviceId
 
 _LOAD: Final = 5000
+#: Columns whose texts thousands of rows share: each is kept once.
+_SHARED: Final = ("manufacturer", "model", "civil_code", "parent_id", "elements")
 
 
 class ChannelRows(Rows):
@@ -51,7 +55,8 @@ def _row(channel: Channel) -> Row:
         "is_gone": channel.is_gone,
         "missed": channel.missed,
         "synthetic": channel.synthetic,
-        "item": dict(channel.item),
+        "seen_on": channel.seen_on,
+        "item": text(channel.elements),
         "updated_at": microseconds(channel.updated_at),
         "alias": text(channel.alias),
         "recording_mode": channel.recording_mode,
@@ -61,6 +66,9 @@ def _row(channel: Channel) -> Row:
 
 def _channel(row: sa.RowMapping) -> Channel:
     fields = dict(row)
-    key = ChannelKey(fields.pop("device_id"), fields.pop("channel_id"))
+    key = ChannelKey(DeviceId(intern(fields.pop("device_id"))), fields.pop("channel_id"))
     fields["updated_at"] = moment(fields["updated_at"])
+    fields["elements"] = fields.pop("item")
+    for name in _SHARED:
+        fields[name] = intern(fields[name])
     return Channel(key=key, **fields)

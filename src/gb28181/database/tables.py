@@ -37,6 +37,11 @@ devices: Final = sa.Table(
     sa.Column("created_at", sa.BigInteger),
     sa.Column("faults", sa.JSON, nullable=False),
     sa.Column("profile", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("edition_hint", sa.Text, nullable=False, server_default=""),
+    sa.Column("networks", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("redirect", sa.Text, nullable=False, server_default=""),
+    sa.Column("clock_offset_s", sa.Double),
+    sa.Column("clock_offset_at", sa.BigInteger),
 )
 
 channels: Final = sa.Table(
@@ -57,7 +62,8 @@ channels: Final = sa.Table(
     sa.Column("is_gone", sa.Boolean, nullable=False),
     sa.Column("missed", sa.BigInteger, nullable=False),
     sa.Column("synthetic", sa.Boolean, nullable=False),
-    sa.Column("item", sa.JSON, nullable=False),
+    sa.Column("seen_on", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("item", sa.Text, nullable=False),
     sa.Column("updated_at", sa.BigInteger),
     sa.Column("alias", sa.Text, nullable=False),
     sa.Column("recording_mode", sa.Text, nullable=False),

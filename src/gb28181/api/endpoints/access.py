@@ -133,7 +133,7 @@ async def system(call: Call[None, None]) -> SystemView:
     """Shows counts, volumes, parts with what is wrong with them, and what to type into a camera."""
     services = call.services
     devices = services.devices.devices()
-    channels = [channel for channel in services.catalog.all_channels() if not channel.is_gone]
+    channels = services.catalog.counts()
     recording = services.recordings.counts()
     sip = services.sip()
     numbers = {root: number for number, root in enumerate(services.volumes)}
@@ -141,7 +141,7 @@ async def system(call: Call[None, None]) -> SystemView:
         version=__version__,
         time=services.clock.utc(),
         devices=Counts(total=len(devices), online=sum(services.devices.is_online(found.device_id) for found in devices)),
-        channels=Counts(total=len(channels), online=sum(services.catalog.is_online(found.key) for found in channels)),
+        channels=Counts(total=channels.total, online=channels.online),
         recording=RecordingCounts(due=recording["due"], recording=recording["recording"]),
         sessions=len(services.sessions.sessions()),
         volumes=[

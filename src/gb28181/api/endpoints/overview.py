@@ -88,13 +88,13 @@ async def overview(call: Call[None, None]) -> OverviewAnswer:
     services = call.services
     found = await services.archive.overview(limit=_MISSING)
     devices = services.devices.devices()
-    channels = [channel for channel in services.catalog.all_channels() if not channel.is_gone and channel.is_playable]
+    channels = services.catalog.counts()
     recording = services.recordings.counts()
     now = services.clock.utc_us()
     return OverviewAnswer(
         time=services.clock.utc(),
         devices=Counts(total=len(devices), online=sum(services.devices.is_online(each.device_id) for each in devices)),
-        channels=Counts(total=len(channels), online=sum(services.catalog.is_online(each.key) for each in channels)),
+        channels=Counts(total=channels.total, online=channels.online),
         recording=RecordingCounts(due=recording["due"], recording=recording["recording"]),
         sessions=len(services.sessions.sessions()),
         disks=[_disk(services, state, found.oldest.get(state.volume), now) for state in services.volume_states()],
