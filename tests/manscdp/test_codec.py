@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import datetime
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,13 +14,26 @@ from gb28181.errors import MisuseError, WireError
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import MAX_BYTES, Parsed, Unknown, build, parse
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogQuery, CatalogResponse, ItemInfo
-from gb28181.manscdp.commands.device import DeviceInfoResponse, DeviceStatusResponse
+from gb28181.manscdp.commands.device import DeviceStatusResponse
 from gb28181.manscdp.commands.notify import Keepalive, MediaStatus
+from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Result, Status, command, commands, elements_of
 from tests.manscdp.vectors import FOLDER, vector
 
 DEVICE = DeviceId("34020000001110000001")
 CAMERA = DeviceId("34020000001320000001")
+
+
+def whole_seconds(command: Any) -> Any:
+    """A dateTime is written to the second: the rest of what was read is dropped."""
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        if isinstance(value, datetime):
+            changes[field.name] = value.replace(microsecond=0)
+        elif isinstance(value, tuple):
+            changes[field.name] = tuple(whole_seconds(part) if dataclasses.is_dataclass(part) else part for part in value)
+    return dataclasses.replace(command, **changes)
 
 
 def names(parsed: Parsed) -> list[str | None]:
@@ -29,12 +46,12 @@ def test_the_standards_own_form_is_read_without_fault_and_written_to_the_byte(pa
     parsed = parse(wire)
     assert not isinstance(parsed.command, Unknown)
     assert parsed.faults == {}
-    assert build(parsed.command, charset="gb18030" if b"GB18030" in wire else "gb2312") == wire
+    assert build(parsed.command, edition=Edition.E2022 if b"GB18030" in wire else Edition.E2016) == wire
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("[!h]*.xml")), ids=lambda path: path.stem)
 def test_what_was_read_is_read_again_from_what_we_write(path) -> None:  # type: ignore[no-untyped-def]
-    first = parse(path.read_bytes()).command
+    first = whole_seconds(parse(path.read_bytes()).command)
     assert parse(build(first)).command == first
 
 
@@ -152,13 +169,6 @@ def test_the_cmdtype_and_not_the_root_tells_the_command() -> None:
     parsed = parse(vector("q53-keepalive-as-response.xml"))
     assert parsed.command == Keepalive(sn=4, device_id=DEVICE)
     assert parsed.faults["wrong-root"] == 1
-
-
-def test_device_info_inside_info_is_found() -> None:
-    body = b"<Response><CmdType>DeviceInfo</CmdType><SN>1</SN><DeviceID>1</DeviceID><Info><Model>X</Model></Info></Response>"
-    parsed = parse(body)
-    assert isinstance(parsed.command, DeviceInfoResponse)
-    assert parsed.command.model == "X"
 
 
 def test_any_keepalive_status_is_life_and_lists_faulty_channels() -> None:
@@ -286,6 +296,7 @@ def survives(wire: bytes) -> None:
     except WireError:
         return
     if not isinstance(found, Unknown):
+        found = whole_seconds(found)
         again = parse(build(found, charset="utf-8")).command
         assert again == found
 

@@ -191,9 +191,9 @@ def repeated(
     return dataclasses.field(default=default, metadata={_WIRE: wire})
 
 
-def extension() -> Any:
+def extension(*, default: tuple[()] = ()) -> Any:
     """The field of the repeatable strings that extend a command: `ExtraInfo`, in 2016 `Info` (A.2.1)."""
-    return repeated("ExtraInfo", old_name="Info")
+    return repeated("ExtraInfo", default=default, old_name="Info")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(child, children, repeated, extension))

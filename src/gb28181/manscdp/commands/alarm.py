@@ -26,7 +26,7 @@ class AlarmQuery:
     alarm_type: str | None = child("AlarmType", default=None)
     start_alarm_time: datetime | None = child("StartAlarmTime", default=None, also=("StartTime",))
     end_alarm_time: datetime | None = child("EndAlarmTime", default=None, also=("EndTime",))
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -64,7 +64,7 @@ class AlarmNotify:
     longitude: float | None = child("Longitude", default=None)
     latitude: float | None = child("Latitude", default=None)
     info: AlarmInfo | None = child("Info", default=None, inline=True)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "Alarm", clause="A.2.6.3")

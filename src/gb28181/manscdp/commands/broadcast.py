@@ -19,7 +19,7 @@ class Broadcast:
     sn: int = child("SN", default=0)
     source_id: DeviceId = child("SourceID")
     target_id: DeviceId = child("TargetID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "Broadcast", clause="A.2.6.11", since=Edition.E2014)
@@ -29,4 +29,4 @@ class BroadcastResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     result: Result = child("Result")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

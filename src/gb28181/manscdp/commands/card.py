@@ -13,7 +13,7 @@ class SDCardStatusQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -47,5 +47,5 @@ class SDCardStatusResponse:
     device_id: DeviceId = child("DeviceID")
     result: Result | None = child("Result", default=None)
     sum_num: int | None = child("SumNum", default=None)
-    sd_card_status_info: tuple[SDCard, ...] = children("SDCardStatusInfo", "Item", counted=True)
-    extra_info: tuple[str, ...] = extension()
+    sd_card_status_info: tuple[SDCard, ...] = children("SDCardStatusInfo", "Item", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension(default=())

@@ -17,7 +17,7 @@ class CatalogQuery:
     device_id: DeviceId = child("DeviceID")
     start_time: datetime | None = child("StartTime", default=None)
     end_time: datetime | None = child("EndTime", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -104,7 +104,7 @@ class CatalogResponse:
     result: Result | None = child("Result", default=None, until=Edition.E2016)
     sum_num: int | None = child("SumNum", default=None)
     items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.NOTIFY, "Catalog", clause="A.2.6.4, §9.11.4")
@@ -115,4 +115,4 @@ class CatalogNotify:
     device_id: DeviceId = child("DeviceID")
     sum_num: int | None = child("SumNum", default=None)
     items: tuple[CatalogItem, ...] = children("DeviceList", "Item", default=(), counted=True)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

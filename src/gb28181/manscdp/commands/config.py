@@ -53,7 +53,7 @@ class DeviceConfig:
     svac_encode_config: SVACEncodeConfig | None = child("SVACEncodeConfig", default=None)
     svac_decode_config: SVACDecodeConfig | None = child("SVACDecodeConfig", default=None)
     video_param_attribute: tuple[VideoParamAttribute, ...] = children(
-        "VideoParamAttribute", "Item", counted=True, since=Edition.E2022
+        "VideoParamAttribute", "Item", default=(), counted=True, since=Edition.E2022
     )
     video_record_plan: VideoRecordPlan | None = child("VideoRecordPlan", default=None, since=Edition.E2022)
     video_alarm_record: VideoAlarmRecord | None = child("VideoAlarmRecord", default=None, since=Edition.E2022)
@@ -62,7 +62,7 @@ class DeviceConfig:
     alarm_report: AlarmReport | None = child("AlarmReport", default=None, since=Edition.E2022)
     osd_config: OSDConfig | None = child("OSDConfig", default=None, since=Edition.E2022)
     snap_shot_config: SnapShotConfig | None = child("SnapShotConfig", default=None, also=("SnapShot",), since=Edition.E2022)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "DeviceConfig", clause="A.2.6.8", since=Edition.E2014)
@@ -72,7 +72,7 @@ class DeviceConfigResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     result: Result = child("Result")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "ConfigDownload", clause="A.2.4.7", since=Edition.E2014)
@@ -86,7 +86,7 @@ class ConfigDownloadQuery:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     config_type: str = child("ConfigType")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "ConfigDownload", clause="A.2.6.9", since=Edition.E2014)
@@ -104,7 +104,7 @@ class ConfigDownloadResponse:
     svac_encode_config: SVACEncodeConfig | None = child("SVACEncodeConfig", default=None)
     svac_decode_config: SVACDecodeConfig | None = child("SVACDecodeConfig", default=None)
     video_param_attribute: tuple[VideoParamAttribute, ...] = children(
-        "VideoParamAttribute", "Item", counted=True, since=Edition.E2022
+        "VideoParamAttribute", "Item", default=(), counted=True, since=Edition.E2022
     )
     video_record_plan: VideoRecordPlan | None = child("VideoRecordPlan", default=None, since=Edition.E2022)
     video_alarm_record: VideoAlarmRecord | None = child("VideoAlarmRecord", default=None, since=Edition.E2022)
@@ -113,4 +113,4 @@ class ConfigDownloadResponse:
     alarm_report: AlarmReport | None = child("AlarmReport", default=None, since=Edition.E2022)
     osd_config: OSDConfig | None = child("OSDConfig", default=None, since=Edition.E2022)
     snap_shot_config: SnapShotConfig | None = child("SnapShotConfig", default=None, also=("SnapShot",), since=Edition.E2022)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

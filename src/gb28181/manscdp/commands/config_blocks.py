@@ -56,7 +56,7 @@ class ROIParam:
 
     roi_flag: int | None = child("ROIFlag", default=None)
     roi_number: int | None = child("ROINumber", default=None)
-    items: tuple[ROIItem, ...] = repeated("Item")
+    items: tuple[ROIItem, ...] = repeated("Item", default=())
     back_ground_qp: int | None = child("BackGroundQP", default=None, until=Edition.E2016)
     back_ground_skip_flag: int | None = child("BackGroundSkipFlag", default=None, until=Edition.E2016)
 
@@ -169,7 +169,7 @@ class RecordSchedule:
 
     week_day_num: int = child("WeekDayNum", required=True)
     time_segment_sum_num: int | None = child("TimeSegmentSumNum", default=None)
-    time_segments: tuple[TimeSegment, ...] = repeated("TimeSegment")
+    time_segments: tuple[TimeSegment, ...] = repeated("TimeSegment", default=())
 
 
 @block
@@ -183,7 +183,7 @@ class VideoRecordPlan:
 
     record_enable: int = child("RecordEnable")
     record_schedule_sum_num: int | None = child("RecordScheduleSumNum", default=None)
-    record_schedules: tuple[RecordSchedule, ...] = repeated("RecordSchedule")
+    record_schedules: tuple[RecordSchedule, ...] = repeated("RecordSchedule", default=())
     stream_number: int | None = child("StreamNumber", default=None)
 
 
@@ -216,7 +216,7 @@ class PictureMask:
 
     on: int = child("On")
     sum_num: int | None = child("SumNum", default=None)
-    region_list: tuple[MaskRegion, ...] = children("RegionList", "Item", counted=True)
+    region_list: tuple[MaskRegion, ...] = children("RegionList", "Item", default=(), counted=True)
 
 
 @block
@@ -253,7 +253,7 @@ class OSDConfig:
     time_type: int | None = child("TimeType", default=None)
     text_enable: int | None = child("TextEnable", default=None)
     sum_num: int | None = child("SumNum", default=None)
-    items: tuple[OSDText, ...] = repeated("Item")
+    items: tuple[OSDText, ...] = repeated("Item", default=())
 
 
 @block

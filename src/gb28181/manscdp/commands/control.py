@@ -126,7 +126,7 @@ class DeviceControl:
     device_id2: DeviceId | None = child("DeviceID2", default=None, since=Edition.E2022)
     target_area: DragZoom | None = child("TargetArea", default=None, since=Edition.E2022)
     info: ControlInfo | None = child("Info", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "DeviceControl", clause="A.2.6.2")
@@ -136,4 +136,4 @@ class DeviceControlResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     result: Result = child("Result")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

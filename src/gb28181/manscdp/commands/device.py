@@ -15,7 +15,7 @@ class DeviceInfoQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "DeviceInfo", clause="A.2.6.5")
@@ -32,7 +32,7 @@ class DeviceInfoResponse:
     channel: int | None = child("Channel", default=None, also_in="Info")
     max_camera: int | None = child("MaxCamera", default=None, until=Edition.E2011)  # unconfirmed
     max_alarm: int | None = child("MaxAlarm", default=None, until=Edition.E2011)  # unconfirmed
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "DeviceStatus", clause="A.2.4.2")
@@ -41,7 +41,7 @@ class DeviceStatusQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -66,4 +66,4 @@ class DeviceStatusResponse:
     record: str | None = child("Record", default=None)
     device_time: datetime | None = child("DeviceTime", default=None)
     alarm_status: tuple[DutyItem, ...] = children("Alarmstatus", "Item", default=(), counted=True)  # lower-case s: A.2.6.3
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

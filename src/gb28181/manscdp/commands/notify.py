@@ -26,7 +26,7 @@ class MediaStatus:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     notify_type: str = child("NotifyType", default="121")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.NOTIFY, "UploadSnapShotFinished", clause="A.2.5.7", since=Edition.E2022)
@@ -40,8 +40,8 @@ class UploadSnapShotFinished:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     session_id: str = child("SessionID")
-    snap_shot_list: tuple[str, ...] = children("SnapShotList", "SnapShotFileID", always=True)
-    extra_info: tuple[str, ...] = extension()
+    snap_shot_list: tuple[str, ...] = children("SnapShotList", "SnapShotFileID", default=(), always=True)
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.NOTIFY, "VideoUploadNotify", clause="A.2.5.8", since=Edition.E2022)
@@ -53,7 +53,7 @@ class VideoUploadNotify:
     time: datetime | None = child("Time", default=None)
     longitude: float | None = child("Longitude", default=None)
     latitude: float | None = child("Latitude", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.NOTIFY, "DeviceUpgradeResult", clause="A.2.5.9", since=Edition.E2022)
@@ -72,4 +72,4 @@ class DeviceUpgradeResult:
     upgrade_result: Result = child("UpgradeResult")
     firmware: str | None = child("Firmware", default=None)
     upgrade_failed_reason: str | None = child("UpgradeFailedReason", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

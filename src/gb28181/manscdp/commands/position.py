@@ -20,7 +20,7 @@ class MobilePositionQuery:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     interval: int | None = child("Interval", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -60,5 +60,5 @@ class MobilePosition:
     direction: float | None = child("Direction", default=None, until=Edition.E2016)
     altitude: float | None = child("Altitude", default=None, until=Edition.E2016)
     sum_num: int | None = child("SumNum", default=None, since=Edition.E2022)
-    device_list: tuple[PositionItem, ...] = children("DeviceList", "Item", counted=True, since=Edition.E2022)
-    extra_info: tuple[str, ...] = extension()
+    device_list: tuple[PositionItem, ...] = children("DeviceList", "Item", default=(), counted=True, since=Edition.E2022)
+    extra_info: tuple[str, ...] = extension(default=())

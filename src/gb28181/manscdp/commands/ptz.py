@@ -51,7 +51,7 @@ class PresetQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -73,8 +73,8 @@ class PresetQueryResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     sum_num: int | None = child("SumNum", default=None)
-    preset_list: tuple[Preset, ...] = children("PresetList", "Item", counted=True, always=True)
-    extra_info: tuple[str, ...] = extension()
+    preset_list: tuple[Preset, ...] = children("PresetList", "Item", default=(), counted=True, always=True)
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "HomePositionQuery", clause="A.2.4.10", since=Edition.E2022)
@@ -83,7 +83,7 @@ class HomePositionQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "HomePositionQuery", clause="A.2.6.12", since=Edition.E2022)
@@ -93,7 +93,7 @@ class HomePositionQueryResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     home_position: HomePosition | None = child("HomePosition", default=None, inline=True)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "CruiseTrackListQuery", clause="A.2.4.11", since=Edition.E2022)
@@ -102,7 +102,7 @@ class CruiseTrackListQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -120,8 +120,8 @@ class CruiseTrackListQueryResponse:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     sum_num: int | None = child("SumNum", default=None)
-    cruise_track_list: tuple[CruiseTrack, ...] = children("CruiseTrackList", "CruiseTrack", counted=True)
-    extra_info: tuple[str, ...] = extension()
+    cruise_track_list: tuple[CruiseTrack, ...] = children("CruiseTrackList", "CruiseTrack", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "CruiseTrackQuery", clause="A.2.4.12", since=Edition.E2022)
@@ -131,7 +131,7 @@ class CruiseTrackQuery:
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
     number: int = child("Number", default=0)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -157,8 +157,8 @@ class CruiseTrackQueryResponse:
     number: int | None = child("Number", default=None)
     name: str | None = child("Name", default=None)
     sum_num: int | None = child("SumNum", default=None)
-    cruise_point_list: tuple[CruisePoint, ...] = children("CruisePointList", "CruisePoint", counted=True)
-    extra_info: tuple[str, ...] = extension()
+    cruise_point_list: tuple[CruisePoint, ...] = children("CruisePointList", "CruisePoint", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.QUERY, "PTZPosition", clause="A.2.4.13", since=Edition.E2022)
@@ -167,7 +167,7 @@ class PTZPositionQuery:
 
     sn: int = child("SN", default=0)
     device_id: DeviceId = child("DeviceID")
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.RESPONSE, "PTZPosition", clause="A.2.6.15", since=Edition.E2022)
@@ -187,7 +187,7 @@ class PTZPositionResponse:
     horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
     vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
     max_view_distance: float | None = child("MaxViewDistance", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @command(Category.NOTIFY, "PTZPosition", clause="§9.11, A.2.6.15", since=Edition.E2022)
@@ -202,4 +202,4 @@ class PTZPositionNotify:
     horizontal_field_angle: float | None = child("HorizontalFieldAngle", default=None)
     vertical_field_angle: float | None = child("VerticalFieldAngle", default=None)
     max_view_distance: float | None = child("MaxViewDistance", default=None)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())

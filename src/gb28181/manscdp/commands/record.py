@@ -32,7 +32,7 @@ class RecordInfoQuery:
     stream_number: int | None = child("StreamNumber", default=None, since=Edition.E2022)
     alarm_method: str | None = child("AlarmMethod", default=None, since=Edition.E2022)
     alarm_type: str | None = child("AlarmType", default=None, since=Edition.E2022)
-    extra_info: tuple[str, ...] = extension()
+    extra_info: tuple[str, ...] = extension(default=())
 
 
 @block
@@ -71,5 +71,5 @@ class RecordInfoResponse:
     device_id: DeviceId = child("DeviceID")
     name: str | None = child("Name", default=None)
     sum_num: int | None = child("SumNum", default=None)
-    record_list: tuple[RecordItem, ...] = children("RecordList", "Item", counted=True)
-    extra_info: tuple[str, ...] = extension()
+    record_list: tuple[RecordItem, ...] = children("RecordList", "Item", default=(), counted=True)
+    extra_info: tuple[str, ...] = extension(default=())
