@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,7 +15,9 @@ from gb28181.accounts.model import AuditEntry, Role, User
 from gb28181.accounts.service import AccountService
 from gb28181.api.services import Health, Part, Services, SipAccess
 from gb28181.bus import Bus
-from gb28181.catalog.model import Channel, ChannelKey, Job, TreeNode
+from gb28181.catalog.levels import Level, Levels
+from gb28181.catalog.model import Channel, ChannelKey, Counts, Job
+from gb28181.catalog.registry import Registry
 from gb28181.clock import Clock
 from gb28181.device.model import NOTHING, Address, Device, ProfileValue, Registration, RegistrationRefused, Route
 from gb28181.device.profile import Profiles
@@ -26,6 +29,7 @@ from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session, Stage, StageTime
 from gb28181.session.playback import PlaybackService
+from gb28181.sip.trace import Trace
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
@@ -127,7 +131,7 @@ class FakeCatalog:
     def __init__(self, devices: FakeDevices) -> None:
         self._devices = devices
         self.rows = [
-            Channel(ChannelKey(D1, C2), name="停车场", status_on=False),
+            Channel(ChannelKey(D1, C2), name="停车场", status_on=False, seen_on=True),
             Channel(ChannelKey(D1, C1), name="大门", alias="东大门"),
             Channel(ChannelKey(D2, C1), name="Hall"),
         ]
@@ -161,10 +165,29 @@ class FakeCatalog:
             raise NotFound(f"no job {job_id}")
         return self.jobs[job_id]
 
-    def tree(self, parent: str) -> list[TreeNode]:
-        if parent:
-            return [TreeNode(f"{parent}/{C1}", "channel", "大门", D1, C1, True, False, True)]
-        return [TreeNode(d, "device", f"n{d}", d, "", True, True) for d in (D2, D1)]
+    def unused(self, device_id: str) -> list[Channel]:
+        return [row for row in self.rows if row.key.device_id == device_id and row.is_unused_slot]
+
+    def shown(self, device_id: str) -> int:
+        return sum(row.key.device_id == device_id for row in self.rows)
+
+    def counts(self) -> Counts:
+        cameras = [row for row in self.rows if row.is_camera]
+        return Counts(len(cameras), sum(self.is_online(row.key) for row in cameras))
+
+    def _levels(self) -> Levels:
+        registry = Registry(max_items=1000)
+        registry.restore(self.rows)
+        levels = Levels(registry, self._devices, monotonic=time.monotonic)
+        for device_id, _ in registry.holdings():
+            levels.changed(device_id)
+        return levels
+
+    async def search(self, query: str = "", **how: Any) -> list[Channel]:
+        return await self._levels().search(query, **how)
+
+    async def level(self, parent: str = "", **how: Any) -> Level:
+        return await self._levels().level(parent, **how)
 
 
 class FakeSessions:
@@ -293,6 +316,7 @@ class World:
     bus: Bus = field(default_factory=Bus)
     clock: SetClock = field(default_factory=SetClock)
     link_key: bytes = b"l" * 32
+    trace: Trace = field(default_factory=lambda: Trace(1 << 20))
     health: Health = field(
         default_factory=lambda: Health("degraded", [Part("control", "running", 7), Part("edge", "failed")], "0")
     )
@@ -331,6 +355,7 @@ class World:
             sip=lambda: SipAccess("34020000002000000001", "3402000000", "192.168.1.1", 5060),
             health=lambda: self.health,
             metrics=lambda: b"gb28181_up 1\n",
+            trace=self.trace,
         )
 
     async def log_in(self) -> None:

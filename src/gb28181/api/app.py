@@ -23,6 +23,8 @@ from gb28181.api.endpoints import (
     playback,
     recordings,
     sessions,
+    trace,
+    tree,
     users,
 )
 from gb28181.api.events import EventStream
@@ -49,8 +51,8 @@ from gb28181.errors import (
 logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *live.ROUTES,
-    *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES,
+    *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *tree.ROUTES, *live.ROUTES,
+    *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES, *trace.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.
