@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from gb28181.edge.background import Background
+from gb28181.background import Background
 from gb28181.edge.export_worker import Progress, Task
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from gb28181.background import Background
 from gb28181.config import HttpSettings
-from gb28181.edge.background import Background
 from gb28181.edge.channel import LiveChannel
 from gb28181.edge.feed import Format
 from gb28181.edge.ingests import IngestClient
