@@ -19,7 +19,7 @@ CONSTANTS = [
     if (found := re.fullmatch(r"`([a-z_.0-9]+):([A-Z_0-9]+)`", where))
 ]
 #: Numbers that bound nothing.
-NO_LIMITS = {"sip.port", "http.port"}
+NO_LIMITS = {"sip.port", "sip.tls_port", "http.port"}
 
 
 def test_every_number_of_the_configuration_is_on_the_page_with_its_default() -> None:

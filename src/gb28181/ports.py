@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gb28181.accounts.model import AuditEntry, User
 from gb28181.alarm.model import Alarm, AlarmFilter
@@ -82,6 +82,26 @@ class Subscribed:
     dialog: Dialog
     expires_s: int
     response: SipResponse
+
+
+class SipPacket(NamedTuple):
+    """One SIP message on the wire, for a trace.
+
+    Args:
+        at_us: When, microseconds since 1970 UTC.
+        local: Address of ours as this peer is told.
+        data: As received or sent; of a stream one message. It holds secrets: Authorization, passwords in bodies.
+    """
+
+    at_us: int
+    direction: Literal["in", "out"]
+    transport: SipTransport
+    local: Address
+    remote: Address
+    data: bytes
+
+
+MessageTap = Callable[[SipPacket], None]
 
 
 class Signalling(Protocol):
@@ -430,16 +450,10 @@ class AlarmStore(Protocol):
     async def alarms_page(self, wanted: AlarmFilter, *, limit: int, before: tuple[int, int] | None = None) -> list[Alarm]:
         """Newest first by (time in UTC microseconds, number); `before` is that of the last one of the page before."""
 
-    async def purge_alarms(self, before: int, *, limit: int) -> int:
-        """Removes alarms whose number is lower, the oldest first; returns how many."""
-
-    async def alarm_at_rank(self, rank: int) -> int | None:
-        """Number of the alarm that so many newer ones follow, None when there are fewer."""
-
 
 class PositionStore(Protocol):
-    def save_position(self, position: Position, *, in_track: bool) -> None:
-        """Written behind: as the last one of its channel, and as a point of its track where it is to be kept."""
+    def save_position(self, position: Position, *, is_last: bool, in_track: bool) -> None:
+        """Written behind: as the last one of its channel, as a point of its track, or both."""
 
     async def last_positions(self, *, limit: int) -> list[Position]:
         """The last position of each channel that has one."""
@@ -448,12 +462,6 @@ class PositionStore(Protocol):
         self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[Position]:
         """Positions of [start, end) by (time, number); `after` is that of the last one of the page before."""
-
-    async def purge_positions(self, before: int, *, limit: int) -> int:
-        """As `purge_alarms`."""
-
-    async def position_at_rank(self, rank: int) -> int | None:
-        """As `alarm_at_rank`."""
 
 
 class UserStore(Protocol):

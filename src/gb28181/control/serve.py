@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gb28181.advertise import advertised, parse_rules
 from gb28181.config import Settings
 from gb28181.control import preflight
 from gb28181.control.paths import DataFolder, ingest_names
@@ -22,7 +23,6 @@ from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lo
 from gb28181.errors import StorageError
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
-from gb28181.sip.io.local import split_host
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -115,8 +115,8 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
     here = _own_address() if settings.http.host in ("0.0.0.0", "::") else settings.http.host
     admin = started.admin_password or (settings.admin.password if demo else None)
     bound = _own_address() if settings.sip.host in ("0.0.0.0", "::") else settings.sip.host
-    told, told_port = split_host(settings.sip.advertise)
-    sip_host, sip_port = told or bound, told_port or started.sip_port
+    told = advertised(parse_rules(settings.sip.advertise), "")
+    sip_host, sip_port = (told.host, told.port or started.sip_port) if told else (bound, started.sip_port)
     sip_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
     lines = [
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gb28181.advertise import advertised, parse_rules
 from gb28181.catalog.model import ChannelKey
 from gb28181.config import MediaSettings, SipSettings
 from gb28181.device.model import Address, Route
@@ -40,6 +41,7 @@ class Invitation:
         self, media: MediaSettings, sip: SipSettings, *, signalling: Signalling, ingests: Ingests, devices: Devices
     ) -> None:
         self._media = media
+        self._told = parse_rules(media.advertise)
         self._sip = sip
         self._signalling = signalling
         self._ingests = ingests
@@ -86,7 +88,8 @@ class Invitation:
             MediaRefused: A final answer other than 2xx, or a 2xx whose SDP cannot work.
             PeerTimeout, Unreachable: See `Signalling.invite`.
         """
-        host = self._media.advertise or self._signalling.local_for(route.remote, route.transport).host
+        rule = advertised(self._told, route.remote.host)
+        host = rule.host if rule else self._signalling.local_for(route.remote, route.transport).host
         offer = sdp.build_offer(
             owner=key.channel_id,
             host=host,

@@ -34,7 +34,8 @@ from gb28181.sip.transaction import (
 )
 from gb28181.sip.uri import host_port, user_of
 
-_RETRY_AFTER_S: Final = 5
+#: What a peer that is refused for overload is told to wait.
+RETRY_AFTER_S: Final = 5
 
 EndpointEvent = RequestArrived | ResponseArrived | RequestFailed | Answered
 
@@ -322,5 +323,5 @@ class SipEndpoint:
         self._layer.outbox.append((flow, packet))
 
     def _refuse_busy(self, request: Request, flow: Flow) -> None:
-        headers: Headers = [("retry-after", str(_RETRY_AFTER_S))]
+        headers: Headers = [("retry-after", str(RETRY_AFTER_S))]
         self._send_stateless(request, flow, Refusal(503, headers))

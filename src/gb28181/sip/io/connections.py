@@ -1,17 +1,19 @@
-"""All TCP connections of the server: numbered, found by number or by address, bounded, closed when idle."""
+"""All TCP and TLS connections of the server: numbered, found by number, address or user, bounded, closed when idle."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from gb28181.config import SipSettings
-from gb28181.device.model import Address
+from gb28181.device.model import Address, SipTransport
 from gb28181.errors import Unreachable
 from gb28181.sip.framing import Framed
 from gb28181.sip.io.tcp import UNPROVED_MESSAGE, TcpConnection
+from gb28181.sip.io.tls import client_context
 from gb28181.sip.limits import FloodLimits
 
 _CONNECT_S: Final = 5.0
@@ -48,8 +50,10 @@ class Connections:
         self._lost = lost
         self._loop: asyncio.AbstractEventLoop
         self._by_number: dict[int, TcpConnection] = {}
-        self._by_remote: dict[tuple[str, int], TcpConnection] = {}
-        self._connecting: dict[tuple[str, int], asyncio.Task[TcpConnection]] = {}
+        self._by_remote: dict[tuple[str, str, int], TcpConnection] = {}
+        self._by_user: dict[tuple[str, str], TcpConnection] = {}
+        self._connecting: dict[tuple[str, str, int], asyncio.Task[TcpConnection]] = {}
+        self._client_tls: ssl.SSLContext | None = None
         self._last_number = 0
         self._sweep_s = min(_SWEEP_S, settings.tcp_idle_s / 2)
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -74,27 +78,44 @@ class Connections:
         await asyncio.sleep(0)  # they report their end
 
     def accept(self) -> TcpConnection:
-        """Protocol factory of the listener."""
+        """Protocol factory of the TCP listener."""
         self.count("tcp_accepted")
-        return self._new()
+        return self._new("tcp")
+
+    def accept_tls(self) -> TcpConnection:
+        """Protocol factory of the TLS listener."""
+        self.count("tls_accepted")
+        return self._new("tls")
 
     def get(self, number: int) -> TcpConnection | None:
         return self._by_number.get(number)
 
-    def towards(self, host: str, port: int) -> TcpConnection | None:
+    def towards(self, transport: SipTransport, remote: Address) -> TcpConnection | None:
         """An open connection with this address at its other end; the newest, where there are several."""
-        return self._by_remote.get((host, port))
+        return self._by_remote.get((transport, remote.host, remote.port))
 
-    async def connect(self, remote: Address) -> TcpConnection:
+    def of_user(self, host: str, user: str) -> TcpConnection | None:
+        """The connection over which this user of this host speaks to us, if it does."""
+        return self._by_user.get((host, user))
+
+    def claim(self, number: int, user: str) -> None:
+        """A request of a user over this connection was accepted by a service."""
+        connection = self._by_number.get(number)
+        if connection is not None and connection.user != user:
+            self._forget_user(connection)
+            connection.user = user
+            self._by_user[connection.flow.host, user] = connection
+
+    async def connect(self, transport: SipTransport, remote: Address) -> TcpConnection:
         """A new connection (quirk Q34); callers that want the same one share it.
 
         Raises:
-            Unreachable: Refused, no route, or no answer in time.
+            Unreachable: Refused, no route, a certificate that is not good, or no answer in time.
         """
-        key = (remote.host, remote.port)
+        key = (transport, remote.host, remote.port)
         task = self._connecting.get(key)
         if task is None:
-            task = self._connecting[key] = self._loop.create_task(self._connect(remote))
+            task = self._connecting[key] = self._loop.create_task(self._connect(transport, remote))
             task.add_done_callback(lambda _: self._connecting.pop(key, None))
         # Others may wait for it too: cancelling one of them must not end it, so nobody awaits the task itself.
         await asyncio.wait([task])
@@ -104,22 +125,30 @@ class Connections:
             raise Unreachable(str(error))
         return task.result()
 
-    async def _connect(self, remote: Address) -> TcpConnection:
+    async def _connect(self, transport: SipTransport, remote: Address) -> TcpConnection:
+        name = transport.upper()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, connection = await self._loop.create_connection(self._new, remote.host, remote.port)
+                _, connection = await self._loop.create_connection(
+                    lambda: self._new(transport), remote.host, remote.port, ssl=self._tls() if transport == "tls" else None
+                )
         except TimeoutError:
-            raise Unreachable(f"no TCP connection to {remote} within {_CONNECT_S:g} s") from None
+            raise Unreachable(f"no {name} connection to {remote} within {_CONNECT_S:g} s") from None
         except OSError as error:
-            raise Unreachable(f"no TCP connection to {remote}: {error.strerror or error}") from None
+            raise Unreachable(f"no {name} connection to {remote}: {error.strerror or error}") from None
         if not connection.is_open:
-            raise Unreachable(f"TCP connection to {remote} was closed at once")
+            raise Unreachable(f"{name} connection to {remote} was closed at once")
         connection.has_spoken = True  # ours: the sweep for silent strangers passes it over
         return connection
 
-    def _new(self) -> TcpConnection:
+    def _tls(self) -> ssl.SSLContext:
+        if self._client_tls is None:
+            self._client_tls = client_context(self._settings)
+        return self._client_tls
+
+    def _new(self, transport: SipTransport) -> TcpConnection:
         self._last_number += 1
-        return TcpConnection(self._last_number, self, self._loop)
+        return TcpConnection(self._last_number, transport, self, self._loop, per_s=self._settings.per_connection_per_s)
 
     # --- ConnectionOwner
 
@@ -130,15 +159,20 @@ class Connections:
             connection.abort()
             return
         self._by_number[connection.number] = connection
-        self._by_remote[connection.flow.host, connection.flow.port] = connection
+        self._by_remote[connection.flow[:3]] = connection
 
     def closed(self, connection: TcpConnection) -> None:
         if self._by_number.pop(connection.number, None) is None:
             return
-        key = (connection.flow.host, connection.flow.port)
-        if self._by_remote.get(key) is connection:
-            del self._by_remote[key]
+        if self._by_remote.get(connection.flow[:3]) is connection:
+            del self._by_remote[connection.flow[:3]]
+        self._forget_user(connection)
         self._lost(connection)
+
+    def _forget_user(self, connection: TcpConnection) -> None:
+        key = (connection.flow.host, connection.user)
+        if self._by_user.get(key) is connection:
+            del self._by_user[key]
 
     def framed(self, connection: TcpConnection, messages: list[Framed]) -> None:
         self._received(connection, messages)

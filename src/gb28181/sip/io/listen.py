@@ -1,4 +1,4 @@
-"""The sockets that SIP listens on: UDP and TCP under one port number."""
+"""The sockets that SIP listens on: UDP and TCP under one port number, TLS under its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,24 @@ from gb28181.sip.io.udp import bind_udp
 _BIND_TRIES: Final = 20
 
 
-def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets for UDP and TCP on one port number; with port 0 on one that is free for both.
+def bind(host: str, port: int, tls_port: int | None) -> tuple[socket.socket, socket.socket, socket.socket | None]:
+    """Sockets for UDP and TCP on one port number, with port 0 on one that is free for both; and for TLS unless None.
 
     Raises:
-        Unavailable: The address or port cannot be bound.
+        Unavailable: The address or a port cannot be bound.
     """
+    udp, tcp = _bind_both(host, port)
+    if tls_port is None:
+        return udp, tcp, None
+    try:
+        return udp, tcp, bind_tcp(*_resolve(host), tls_port)
+    except OSError as error:
+        udp.close()
+        tcp.close()
+        raise _unavailable("SIP over TLS", host, tls_port, error) from None
+
+
+def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     error: OSError | None = None
     for _ in range(1 if port else _BIND_TRIES):
         udp = None
@@ -30,8 +42,11 @@ def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             error = failure
             if udp is not None:
                 udp.close()
-    where = Address(host, port)
-    raise Unavailable(f"SIP cannot listen on {where}: {error.strerror or error if error else 'unknown'}")
+    raise _unavailable("SIP", host, port, error)
+
+
+def _unavailable(what: str, host: str, port: int, error: OSError | None) -> Unavailable:
+    return Unavailable(f"{what} cannot listen on {Address(host, port)}: {error.strerror or error if error else 'unknown'}")
 
 
 def _resolve(host: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""TCP shell: one connection each, with its framer, its bounds and its number. Nothing here waits for a peer."""
+"""TCP and TLS shell: one connection each, with its framer, its bounds and its number. Nothing here waits for a peer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final, Protocol, cast
 
 from gb28181.sip.framing import Framed, StreamFramer
 from gb28181.sip.io.local import plain
-from gb28181.sip.transaction import Flow
+from gb28181.sip.limits import Bucket
+from gb28181.sip.transaction import Flow, Transport
 
 #: Bytes that a peer has not taken; when there are more it is disconnected.
 MAX_UNSENT: Final = 4 << 20
@@ -35,26 +36,33 @@ class ConnectionOwner(Protocol):
 
 
 class TcpConnection(asyncio.Protocol):
-    """One TCP connection, accepted or made by us.
+    """One TCP or TLS connection, accepted or made by us.
 
     Args:
         number: Names it in `Route.connection`; never used twice.
+        per_s: Messages read in a second; what comes faster waits with the peer.
     """
 
-    def __init__(self, number: int, owner: ConnectionOwner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, number: int, transport: Transport, owner: ConnectionOwner, loop: asyncio.AbstractEventLoop, *, per_s: float
+    ) -> None:
         self.number = number
         self.local = ""
-        self.flow = Flow("tcp", "", 0, number)
+        self.flow = Flow(transport, "", 0, number)
         self.is_open = False
+        #: Who speaks over it, "" until a service has accepted a request of somebody.
+        self.user = ""
         #: It has carried at least one whole SIP message.
         self.has_spoken = False
-        self.opened_at = self.heard_at = loop.time()
+        self.heard_at = loop.time()
         self._owner = owner
         self._loop = loop
         self._framer = StreamFramer(max_message=UNPROVED_MESSAGE)
         self._held = 0
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._bucket = Bucket(per_s, self.heard_at)
+        self._resume: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not derive from the abstract class.
@@ -66,7 +74,7 @@ class TcpConnection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.flow = Flow("tcp", plain(peer[0]), peer[1], self.number)
+        self.flow = Flow(self.flow.transport, plain(peer[0]), peer[1], self.number)
         self.local = plain(own[0])
         self.is_open = True
         self._owner.opened(self)
@@ -75,11 +83,17 @@ class TcpConnection(asyncio.Protocol):
         now = self.heard_at = self._loop.time()
         framer = self._framer
         framer.max_message = max(framer.max_message, self._owner.message_limit(self.flow.host))
-        self._hand_up(framer.feed(data, now))
+        messages = framer.feed(data, now)
+        if messages and (wait := self._bucket.spend(len(messages), now)) and self._transport is not None:
+            self._owner.count("tcp_slowed")
+            self._transport.pause_reading()
+            self._resume = self._loop.call_later(wait, self._transport.resume_reading)
+        self._hand_up(messages)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._resume):
+            if timer is not None:
+                timer.cancel()
         self._owner.may_hold(-self._held)
         self._held = 0
         if self.is_open:

@@ -1,0 +1,81 @@
+"""Ways to peers: over what a request goes (RFC 3261 §18.1.1; quirks Q33-Q35), and which address of ours stands in it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from gb28181.advertise import parse_rules
+from gb28181.config import SipSettings
+from gb28181.device.model import Address, Route, SipTransport
+from gb28181.errors import Unreachable
+from gb28181.sip.compose import Told
+from gb28181.sip.io.connections import Connections
+from gb28181.sip.io.local import LocalAddresses, is_address
+from gb28181.sip.transaction import Flow
+
+#: A longer request goes over a stream where the peer has one: fragments of a datagram get lost (RFC 3261 §18.1.1).
+_MAX_UDP: Final = 1300
+#: What our headers take of it, at the most.
+_HEAD: Final = 600
+
+
+class Paths:
+    """Finds the way to a route.
+
+    Args:
+        bound: Address that the UDP socket is bound to.
+        port, tls_port: That we listen on; 0 where TLS is off.
+    """
+
+    def __init__(self, settings: SipSettings, connections: Connections, *, bound: str, port: int, tls_port: int) -> None:
+        self._connections = connections
+        self._local = LocalAddresses(rules=parse_rules(settings.advertise), bound=bound)
+        self._port = port
+        self._tls_port = tls_port
+        self._loop = asyncio.get_running_loop()
+
+    def ready(self, route: Route) -> Flow | None:
+        """The way that can be used at once: UDP, the connection of the route, or another one to the same address."""
+        remote = route.remote
+        if route.transport == "udp":
+            return Flow("udp", remote.host, remote.port)
+        connection = self._connections.get(route.connection) or self._connections.towards(route.transport, remote)
+        return connection.flow if connection is not None else None
+
+    async def find(self, route: Route, *, to: str = "", body: bytes = b"") -> Flow:
+        """As `ready`, else over a new connection (quirk Q34).
+
+        Args:
+            to, body: Of a request: a large one takes the stream that this peer has opened to us (quirk Q33). Without one it
+                goes by UDP all the same: who registers over UDP listens there.
+
+        Raises:
+            Unreachable: No address, or no connection can be made.
+        """
+        remote = route.remote
+        if not is_address(remote.host) or not 0 < remote.port < 65536:
+            raise Unreachable(f"{remote} is no address to send to")
+        ready = self.ready(route)
+        if ready is None:
+            return (await self._connections.connect(route.transport, remote)).flow
+        if ready.transport == "udp" and len(body) > _MAX_UDP - _HEAD:
+            stream = self._connections.of_user(remote.host, to)
+            if stream is not None:
+                return stream.flow
+        return ready
+
+    def told(self, flow: Flow) -> Told:
+        """Host and port of ours as they stand in Via and Contact towards this peer."""
+        connection = self._connections.get(flow.connection) if flow.connection else None
+        return self._told(flow.host, flow.transport, connection.local if connection else "")
+
+    def local_for(self, remote: Address, transport: SipTransport) -> Address:
+        """The address told to a peer before there is a flow to it."""
+        connection = self._connections.towards(transport, remote) if transport != "udp" else None
+        return Address(*self._told(remote.host, transport, connection.local if connection else ""))
+
+    def _told(self, peer: str, transport: SipTransport, met_at: str) -> Told:
+        host, port = self._local.towards(peer, self._loop.time(), met_at=met_at)
+        # A configured port is that of UDP and TCP; where TLS arrives from outside is the port that we listen on.
+        return host, self._tls_port if transport == "tls" else port or self._port
