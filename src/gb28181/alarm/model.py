@@ -144,6 +144,17 @@ class AlarmRaised:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmLocated:
+    """An alarm said where it is: vehicles and body-worn cameras report positions so (method 4, quirk Q176)."""
+
+    device_id: DeviceId
+    source_id: str
+    located_at: datetime | None
+    longitude: float
+    latitude: float
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmAcknowledged:
     """Somebody has seen to an alarm."""
 
@@ -152,6 +163,17 @@ class AlarmAcknowledged:
     channel_id: str
     user: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmReset:
+    """A device was told to report again after a device alarm, which latches; by a user, or by itself (user "")."""
+
+    device_id: DeviceId
+    source_id: str
+    user: str
+    succeeded: bool
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

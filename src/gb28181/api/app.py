@@ -14,6 +14,7 @@ from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequest
 from gb28181.api import docs_page, openapi
 from gb28181.api.endpoints import (
     access,
+    alarms,
     audit,
     channels,
     devices,
@@ -21,8 +22,10 @@ from gb28181.api.endpoints import (
     live,
     overview,
     playback,
+    positions,
     recordings,
     sessions,
+    subscriptions,
     trace,
     tree,
     users,
@@ -53,6 +56,7 @@ logger = logging.getLogger(__name__)
 ROUTES: Final[tuple[Route, ...]] = (
     *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *tree.ROUTES, *live.ROUTES,
     *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES, *trace.ROUTES,
+    *alarms.ROUTES, *positions.ROUTES, *subscriptions.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.

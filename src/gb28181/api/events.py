@@ -19,6 +19,7 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 
 from gb28181.accounts.rights import Right, demand, may
+from gb28181.alarm.model import AlarmAcknowledged, AlarmFlood, AlarmRaised, AlarmReset
 from gb28181.api.routing import SERVICES, bearer
 from gb28181.api.services import Services
 from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
@@ -32,8 +33,10 @@ from gb28181.device.model import (
     RegistrationRefused,
 )
 from gb28181.errors import Denied, Gb28181Error, Unavailable
+from gb28181.position.model import PositionReported, PtzPositionReported
 from gb28181.recording.model import RecordingChanged, SegmentStored
 from gb28181.session.model import StreamDown, StreamFailed, StreamUp
+from gb28181.subscription.model import SubscriptionChanged
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,13 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
     StreamFailed: ("stream_failed", "view"),
     RecordingChanged: ("recording_changed", "view"),
     SegmentStored: ("segment_stored", "view"),
+    AlarmRaised: ("alarm_raised", "view"),
+    AlarmAcknowledged: ("alarm_acknowledged", "view"),
+    AlarmReset: ("alarm_reset", "view"),
+    AlarmFlood: ("alarm_flood", "view"),
+    PositionReported: ("position_reported", "view"),
+    PtzPositionReported: ("ptz_position_reported", "view"),
+    SubscriptionChanged: ("subscription_changed", "view"),
 }
 
 _FIRST_MESSAGE_S: Final = 10.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gb28181.accounts.service import AccountService
+from gb28181.alarm.service import AlarmService
 from gb28181.bus import Bus
 from gb28181.catalog.levels import Level
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job, View
@@ -15,11 +16,13 @@ from gb28181.clock import Clock
 from gb28181.command.service import CommandService
 from gb28181.device.model import Device, DeviceChange, RegistrationRefused, Stranger
 from gb28181.messages import StreamState, VolumeState
+from gb28181.position.service import PositionService
 from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session
 from gb28181.session.playback import Playback
 from gb28181.sip.trace import Trace
+from gb28181.subscription.service import SubscriptionService
 
 
 class Devices(Protocol):
@@ -211,6 +214,9 @@ class Services:
     recordings: Recordings
     archive: Archive
     commands: CommandService
+    alarms: AlarmService
+    positions: PositionService
+    subscriptions: SubscriptionService
     accounts: AccountService
     bus: Bus
     clock: Clock

@@ -16,6 +16,9 @@ from aiohttp import web
 
 from gb28181 import __version__
 from gb28181.accounts.service import AccountService
+from gb28181.alarm import handlers as alarm_handlers
+from gb28181.alarm.service import AlarmService
+from gb28181.alarm.sources import Sources
 from gb28181.api.app import create_api
 from gb28181.api.services import Health, Limits, Part, Services, SipAccess
 from gb28181.bus import Bus
@@ -44,6 +47,8 @@ from gb28181.ops.loop_lag import LoopLag
 from gb28181.ops.metrics import Metrics, add_ingests, add_process
 from gb28181.ops.system import raise_file_limit
 from gb28181.ports import SipRequest
+from gb28181.position import handlers as position_handlers
+from gb28181.position.service import PositionService
 from gb28181.recording.archive import Archive
 from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
@@ -55,6 +60,7 @@ from gb28181.sip.digest import DigestServer
 from gb28181.sip.io.server import SipServer
 from gb28181.sip.trace import Trace
 from gb28181.storage.io.deposit import Deposit, DepositThreads
+from gb28181.subscription.service import SubscriptionService
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -151,7 +157,40 @@ class Control:
             base_url=self._device_url,
             link_key=derive(keys.secret, "link"),
         )
-        self.upkeep = Upkeep(self.database, keep_days=settings.database.keep_days, clock=self._clock)
+        sources = Sources(self.catalog)
+        self.alarms = AlarmService(
+            settings.alarm,
+            devices=self.devices,
+            commands=self.commands,
+            sources=sources,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+            count_dropped=lambda device_id: self.devices.count_faults(device_id, {"alarm-flood": 1}),
+        )
+        self.positions = PositionService(
+            settings.position,
+            devices=self.devices,
+            channel_of=sources.channel_of,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.subscriptions = SubscriptionService(
+            settings.subscription,
+            signalling=self.sip,
+            devices=self.devices,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.upkeep = Upkeep(
+            self.database,
+            keep_days=settings.database.keep_days,
+            clock=self._clock,
+            alarms=settings.alarm,
+            positions=settings.position,
+        )
         self.router = Router(
             self.sip,
             self.devices,
@@ -160,8 +199,11 @@ class Control:
                 command_handlers.routes(self.commands, self.exchanges),
                 catalog_handlers.routes(self.catalog),
                 session_handlers.routes(self.sessions),
+                alarm_handlers.routes(self.alarms),
+                position_handlers.routes(self.positions),
             ],
-            finders=[session_handlers.by_dialog(self.sessions), self.catalog.owners],
+            finders=[session_handlers.by_dialog(self.sessions), self.subscriptions.owners, self.catalog.owners],
+            notices=self.subscriptions.notified,
         )
         self.edge = EdgeListener(
             folder.edge_socket,
@@ -187,6 +229,9 @@ class Control:
                 recordings=self.recordings,
                 archive=self.archive,
                 commands=self.commands,
+                alarms=self.alarms,
+                positions=self.positions,
+                subscriptions=self.subscriptions,
                 accounts=self.accounts,
                 bus=self.bus,
                 clock=self._clock,
@@ -213,12 +258,15 @@ class Control:
             await self.catalog.load()
             await self.sessions.load()
             await self.commands.load()
+            await self.alarms.load()
+            await self.positions.load()
+            await self.subscriptions.load()
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             for part in (
                 self.devices, self.catalog, self.commands, self.sessions, self.ingests, self.recordings, self.retention,
-                self.upkeep, self.edge,
+                self.alarms, self.subscriptions, self.upkeep, self.edge,
             ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
@@ -325,6 +373,9 @@ class Control:
             ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
             ("command_events", "Orders to devices by kind and state", lambda: self.commands.counters),
+            ("alarm_events", "Alarms received, raised, dropped, acknowledged; copies and resets", self.alarms.counters),
+            ("position_events", "Positions received, discarded, refused", self.positions.counters),
+            ("subscription_events", "SUBSCRIBE and NOTIFY by outcome", self.subscriptions.counters),
             ("upkeep_events", "Old rows deleted", lambda: self.upkeep.counters),
         ):
             metrics.counter(name, text, _floats(read), labels=("event",))
@@ -332,6 +383,8 @@ class Control:
             ("sip_now", "SIP transactions, connections and callers that wait now", self.sip.gauges),
             ("devices_now", "Devices by state: not heard since the start, kept open through a NAT", self.devices.gauges),
             ("exchange_now", "Commands that wait for a Response now", self.exchanges.gauges),
+            ("subscriptions_now", "Subscriptions by state, and requests under way", self.subscriptions.gauges),
+            ("positions_now", "Channels whose position is known", self.positions.gauges),
             ("catalog_now", "Channels listed and catalogue queries that run now", self.catalog.gauges),
         ):
             metrics.gauge(name, text, _floats(read), labels=("state",))

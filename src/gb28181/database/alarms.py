@@ -43,18 +43,6 @@ class AlarmRows(Rows):
             rows = await connection.execute(page(wanted, limit=limit, before=before))
             return [_alarm(row) for row in rows.mappings()]
 
-    async def purge_alarms(self, before: int, *, limit: int) -> int:
-        oldest = sa.select(_a.alarm_id).where(_a.alarm_id < before).order_by(_a.alarm_id).limit(limit)
-        async with self._engines.durable() as connection:
-            statement = sa.delete(tables.alarms).where(_a.alarm_id.in_(oldest))
-            return int((await connection.execute(statement)).rowcount)
-
-    async def alarm_at_rank(self, rank: int) -> int | None:
-        statement = sa.select(_a.alarm_id).order_by(_a.alarm_id.desc()).offset(rank).limit(1)
-        async with self._engines.reading() as connection:
-            found = await connection.scalar(statement)
-            return None if found is None else int(found)
-
 
 def page(wanted: AlarmFilter, *, limit: int, before: tuple[int, int] | None) -> sa.Select[tuple[object, ...]]:
     """Newest first; a range of an index by time, of one device where one is named."""

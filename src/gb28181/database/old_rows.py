@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 import sqlalchemy as sa
 
 from gb28181.database import tables
 from gb28181.database.rows import Rows
+
+#: Between two parts of a long removal: others write in it.
+_PAUSE_S: Final = 0.05
 
 
 class OldRows(Rows):
@@ -30,6 +36,28 @@ class OldRows(Rows):
             .limit(limit)
         )
         return await self._delete(sa.delete(tables.gaps).where(columns.gap_id.in_(oldest)))
+
+    async def purge_alarms(self, before: int, *, keep: int, limit: int) -> int:
+        """Alarms that arrived before, and those beyond the newest `keep`."""
+        return await self._purge_numbered(tables.alarms.c.alarm_id, before, keep=keep, limit=limit)
+
+    async def purge_track_points(self, before: int, *, keep: int, limit: int) -> int:
+        """Positions that arrived before, and those beyond the newest `keep`; the last one of each channel stays."""
+        return await self._purge_numbered(tables.track_points.c.position_id, before, keep=keep, limit=limit)
+
+    async def _purge_numbered(self, number: sa.Column[int], before: int, *, keep: int, limit: int) -> int:
+        """Of a table whose numbers are the microseconds of arrival, so that what is old is a range of them."""
+        async with self._engines.reading() as connection:
+            first_too_many = await connection.scalar(sa.select(number).order_by(number.desc()).offset(keep).limit(1))
+        end = max(before, 0 if first_too_many is None else first_too_many + 1)
+        removed = 0
+        while True:
+            oldest = sa.select(number).where(number < end).order_by(number).limit(limit)
+            gone = await self._delete(sa.delete(number.table).where(number.in_(oldest)))
+            removed += gone
+            if gone < limit:
+                return removed
+            await asyncio.sleep(_PAUSE_S)
 
     async def _delete(self, statement: sa.Delete) -> int:
         async with self._engines.durable() as connection:

@@ -19,9 +19,10 @@ _p: Final = tables.track_points.c
 class PositionRows(Rows):
     """`ports.PositionStore`."""
 
-    def save_position(self, position: Position, *, in_track: bool) -> None:
-        row, device_id = _row(position), position.key.device_id
-        self._behind.put(tables.positions, position.key, device_id, row)
+    def save_position(self, position: Position, *, is_last: bool, in_track: bool) -> None:
+        row = _row(position)
+        if is_last:
+            self._behind.put(tables.positions, position.key, position.key.device_id, row)
         if in_track:
             self._behind.put(tables.track_points, position.position_id, "", row)
 
@@ -36,18 +37,6 @@ class PositionRows(Rows):
         async with self._engines.reading() as connection:
             rows = await connection.execute(points(key, start, end, limit=limit, after=after))
             return [_position(row) for row in rows.mappings()]
-
-    async def purge_positions(self, before: int, *, limit: int) -> int:
-        oldest = sa.select(_p.position_id).where(_p.position_id < before).order_by(_p.position_id).limit(limit)
-        async with self._engines.durable() as connection:
-            statement = sa.delete(tables.track_points).where(_p.position_id.in_(oldest))
-            return int((await connection.execute(statement)).rowcount)
-
-    async def position_at_rank(self, rank: int) -> int | None:
-        statement = sa.select(_p.position_id).order_by(_p.position_id.desc()).offset(rank).limit(1)
-        async with self._engines.reading() as connection:
-            found = await connection.scalar(statement)
-            return None if found is None else int(found)
 
 
 def points(

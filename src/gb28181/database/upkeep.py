@@ -1,4 +1,4 @@
-"""Removes what has been kept long enough: closed gaps and audit rows. Recordings have a retention of their own.
+"""Removes what has been kept long enough: closed gaps, audit rows, alarms, tracks. Recordings have a retention of their own.
 
 Rows go in small transactions, each of one index range: a purge never holds the one writer of SQLite for long.
 """
@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from gb28181.clock import Clock, to_us
+from gb28181.config import AlarmSettings, PositionSettings
 from gb28181.database.database import Database
 from gb28181.errors import Gb28181Error
 
@@ -27,14 +28,25 @@ class Upkeep:
 
     Args:
         keep_days: Age at which a closed gap or an audit row goes.
+        alarms, positions: Age at which an alarm or a point of a track goes, and how many are kept at most.
     """
 
-    def __init__(self, database: Database, *, keep_days: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        keep_days: float,
+        clock: Clock,
+        alarms: AlarmSettings = AlarmSettings(),
+        positions: PositionSettings = PositionSettings(),
+    ) -> None:
         self._database = database
         self._keep = timedelta(days=keep_days)
+        self._alarms = alarms
+        self._positions = positions
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
-        self.counters: dict[str, int] = {"gaps": 0, "audit": 0, "failed": 0}
+        self.counters: dict[str, int] = {"gaps": 0, "audit": 0, "alarms": 0, "track_points": 0, "failed": 0}
 
     async def __aenter__(self) -> Upkeep:
         self._task = asyncio.create_task(self._run(), name="upkeep")
@@ -55,10 +67,19 @@ class Upkeep:
         while removed := await self._database.purge_audit(before, limit=_BATCH):
             self.counters["audit"] += removed
             await asyncio.sleep(_PAUSE_S)
+        self.counters["alarms"] += await self._database.purge_alarms(
+            self._before(self._alarms.keep_days), keep=self._alarms.max_rows, limit=_BATCH
+        )
+        self.counters["track_points"] += await self._database.purge_track_points(
+            self._before(self._positions.keep_days), keep=self._positions.max_rows, limit=_BATCH
+        )
         for track_id in await self._database.track_ids():
             while removed := await self._database.purge_gaps(track_id, before, limit=_BATCH):
                 self.counters["gaps"] += removed
                 await asyncio.sleep(_PAUSE_S)
+
+    def _before(self, days: float) -> int:
+        return to_us(self._clock.utc() - timedelta(days=days))
 
     async def _run(self) -> None:
         pause = _FIRST_S
