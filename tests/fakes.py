@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from gb28181.alarm.model import Alarm, AlarmFilter
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.clock import Clock, to_us
 from gb28181.device.model import Address, Device, Route, SipTransport
@@ -14,7 +15,9 @@ from gb28181.errors import SubscriptionRefused, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import build, parse
 from gb28181.ports import Answered, SipRequest, SipResponse, Subscribed
+from gb28181.position.model import Position
 from gb28181.session.model import Dialog
+from gb28181.subscription.model import Subscription, SubscriptionKey
 
 PLATFORM = "34020000002000000001"
 DOMAIN = "3402000000"
@@ -248,6 +251,67 @@ class FakeChannelStore:
 
     async def save_channel_now(self, channel: Channel) -> None:
         self.save_channels([channel])
+
+
+@dataclass(slots=True)
+class FakeSubscriptionStore:
+    subscriptions: dict[SubscriptionKey, Subscription] = field(default_factory=dict)
+
+    async def load_subscriptions(self) -> list[Subscription]:
+        return list(self.subscriptions.values())
+
+    def save_subscription(self, subscription: Subscription) -> None:
+        self.subscriptions[subscription.key] = subscription
+
+
+@dataclass(slots=True)
+class FakeAlarmStore:
+    """Filters by device and by whether it was acknowledged; the database has tests of its own."""
+
+    alarms: dict[int, Alarm] = field(default_factory=dict)
+
+    def save_alarm(self, alarm: Alarm) -> None:
+        self.alarms[alarm.alarm_id] = alarm
+
+    async def save_alarm_now(self, alarm: Alarm) -> None:
+        self.save_alarm(alarm)
+
+    async def alarm(self, alarm_id: int) -> Alarm | None:
+        return self.alarms.get(alarm_id)
+
+    async def last_alarms(self, limit: int) -> list[Alarm]:
+        return [self.alarms[number] for number in sorted(self.alarms)[-limit:]]
+
+    async def alarms_page(self, wanted: AlarmFilter, *, limit: int, before: tuple[int, int] | None = None) -> list[Alarm]:
+        rows = sorted(self.alarms.values(), key=lambda alarm: (to_us(alarm.at), alarm.alarm_id), reverse=True)
+        return [
+            alarm
+            for alarm in rows
+            if (before is None or (to_us(alarm.at), alarm.alarm_id) < before)
+            and wanted.device_id in ("", alarm.device_id)
+            and wanted.acknowledged in (None, bool(alarm.acknowledged_by))
+        ][:limit]
+
+
+@dataclass(slots=True)
+class FakePositionStore:
+    last: dict[ChannelKey, Position] = field(default_factory=dict)
+    points: list[Position] = field(default_factory=list)
+
+    def save_position(self, position: Position, *, is_last: bool, in_track: bool) -> None:
+        if is_last:
+            self.last[position.key] = position
+        if in_track:
+            self.points.append(position)
+
+    async def last_positions(self, *, limit: int) -> list[Position]:
+        return list(self.last.values())[:limit]
+
+    async def track(
+        self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
+    ) -> list[Position]:
+        rows = sorted((to_us(point.at), point.position_id, point) for point in self.points if point.key == key)
+        return [point for at, number, point in rows if start <= at < end and (after is None or (at, number) > after)][:limit]
 
 
 class FakeSecrets:

@@ -13,23 +13,29 @@ from argon2 import PasswordHasher
 
 from gb28181.accounts.model import AuditEntry, Role, User
 from gb28181.accounts.service import AccountService
+from gb28181.alarm.service import AlarmService
+from gb28181.alarm.sources import Sources
 from gb28181.api.services import Health, Part, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog.levels import Level, Levels
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job
 from gb28181.catalog.registry import Registry
 from gb28181.clock import Clock
-from gb28181.device.model import NOTHING, Address, Device, ProfileValue, Registration, RegistrationRefused, Route
+from gb28181.config import AlarmSettings, PositionSettings, SubscriptionSettings
+from gb28181.device.model import NOTHING, Address, Device, Profile, ProfileValue, Registration, RegistrationRefused, Route
 from gb28181.device.profile import Profiles
-from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound
+from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.messages import PlaybackControl, StreamState, VolumeState
+from gb28181.position.service import PositionService
 from gb28181.recording.archive import Day, Kept, Missing, Overview
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session, Stage, StageTime
 from gb28181.session.playback import PlaybackService
 from gb28181.sip.trace import Trace
+from gb28181.subscription.service import SubscriptionService
+from tests.fakes import FakeAlarmStore, FakePositionStore, FakeSignalling, FakeSubscriptionStore
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
@@ -95,6 +101,21 @@ class FakeDevices:
 
     def is_online(self, device_id: str) -> bool:
         return device_id in self.known and self.known[DeviceId(device_id)].registration is not None
+
+    def profile(self, device_id: str) -> Profile:
+        return self.get(device_id).profile
+
+    def route(self, device_id: str) -> Route:
+        registration = self.get(device_id).registration
+        if registration is None:
+            raise Unreachable(f"device {device_id} is offline")
+        return registration.route
+
+    def next_sn(self) -> int:
+        return 1
+
+    async def send(self, device_id: str, command: object) -> None:
+        self.get(device_id)
 
     def refusals(self) -> list[RegistrationRefused]:
         return [RegistrationRefused(D2, "1.2.3.4:5060", "wrong password", NOW)]
@@ -332,10 +353,43 @@ class World:
         self.playbacks = PlaybackService(
             store=self.spans, written=lambda key: None, tell=self.told.append, clock=self.clock, ttl_s=600
         )
+        self.alarm_store, self.position_store = FakeAlarmStore(), FakePositionStore()
+        self.resets: list[tuple[str, str]] = []
+        sources = Sources(self.catalog)
+        self.alarms = AlarmService(
+            AlarmSettings(),
+            devices=self.devices,
+            commands=self,
+            sources=sources,
+            store=self.alarm_store,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.positions = PositionService(
+            PositionSettings(),
+            devices=self.devices,
+            channel_of=sources.channel_of,
+            store=self.position_store,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.subscriptions = SubscriptionService(
+            SubscriptionSettings(),
+            signalling=FakeSignalling(),
+            devices=self.devices,
+            store=FakeSubscriptionStore(),
+            bus=self.bus,
+            clock=self.clock,
+        )
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = AccountService(
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
         )
+
+    async def reset_alarm(
+        self, device_id: DeviceId, channel_id: str, *, alarm_method: str | None = None, alarm_type: str | None = None
+    ) -> None:
+        self.resets.append((device_id, channel_id))
 
     def services(self) -> Services:
         return Services(
@@ -345,6 +399,9 @@ class World:
             playbacks=self.playbacks,
             recordings=self.recordings,
             archive=self.archive,
+            alarms=self.alarms,
+            positions=self.positions,
+            subscriptions=self.subscriptions,
             accounts=self.accounts,
             bus=self.bus,
             clock=self.clock,
