@@ -183,7 +183,7 @@ class Exchanges:
         limit_s = timeout_s or self._timeout_s
         cmd_type = entry_of(type(command)).cmd_type
         if not answered:
-            self._check_edition(device_id, command)
+            self.check_edition(device_id, command)
             command = dataclasses.replace(command, sn=self._next_sn())
             async with self._unanswered.take(device_id):
                 await self._send(device_id, command, to=to or device_id, timeout_s=limit_s)
@@ -242,7 +242,7 @@ class Exchanges:
         to: str,
         attempts: int,
     ) -> list[Any]:
-        self._check_edition(device_id, command)
+        self.check_edition(device_id, command)
         target, label = str(command.device_id), _label(command)
         try:
             async with asyncio.timeout(timeout_s) as limit:
@@ -331,7 +331,13 @@ class Exchanges:
         except Unreachable as error:
             raise self._failed(device_id, label, "not_sent", str(error), device="offline") from None
 
-    def _check_edition(self, device_id: DeviceId, command: Any) -> None:
+    def check_edition(self, device_id: DeviceId, command: Any) -> None:
+        """Returns when the edition of the device has this command.
+
+        Raises:
+            NotFound: No such device.
+            NotInEdition: It has not.
+        """
         self._devices.get(device_id)
         profile = self._devices.profile(device_id)
         if missing := lacking(command, edition_of(profile)):
