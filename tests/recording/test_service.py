@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gb28181.catalog.model import Channel
+from gb28181.catalog.model import Channel, ChannelsChanged
 from gb28181.config import RecordingSettings
 from gb28181.device.model import DeviceOnline
 from gb28181.errors import Invalid, NoPicture, NotFound
@@ -98,6 +99,31 @@ async def test_an_offline_device_is_not_tried_and_is_opened_when_it_comes_back()
         assert world.attempts == []
         world.online = True
         world.bus.publish(DeviceOnline(DEVICE))
+        await until(lambda: key() in world.held)
+
+
+async def test_a_device_that_comes_back_unheard_is_found_in_passing() -> None:
+    world = world_of(recording_mode="always")
+    world.online = False
+    async with recording(world) as service:
+        service._reconcile(1e9)
+        assert world.attempts == []
+        world.online = True  # and nobody said so
+        service._reconcile(1e9 + 10)
+        service._reconcile(1e9 + 20)
+        await until(lambda: key() in world.held)
+
+
+async def test_a_channel_that_its_device_no_longer_lists_is_not_recorded_any_more() -> None:
+    world = world_of(recording_mode="always")
+    async with recording(world) as service:
+        await until(lambda: key() in world.held)
+        world.channels[key()] = replace(world.channels[key()], is_gone=True)
+        world.bus.publish(ChannelsChanged(DEVICE, gone=(key().channel_id,)))
+        assert world.held == set()
+        assert service.counts() == {"due": 0, "recording": 0}
+        world.channels[key()] = replace(world.channels[key()], is_gone=False)
+        world.bus.publish(ChannelsChanged(DEVICE, updated=(key().channel_id,)))
         await until(lambda: key() in world.held)
 
 

@@ -1,8 +1,8 @@
 """Recording that comes back by itself: what is wanted is compared with what is being written, again and again (W27).
 
-A channel that is to be recorded is *due*. A due channel without a running stream is opened, with jittered exponential
-back-off per channel (W28) and few at once per device; nothing that fails ever removes it from the list. Every hole goes to the
-gap ledger with its cause.
+A channel that is to be recorded is *due* (`due.py`). A due channel without a running stream is opened, with jittered
+exponential back-off per channel (W28) and few at once per device; nothing that fails ever removes it from the list. Every hole
+goes to the gap ledger with its cause.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from gb28181.errors import Gb28181Error, Invalid, NoPicture
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, SegmentClosed
 from gb28181.ports import Channels, Devices, SegmentStore, Streams
+from gb28181.recording.due import Attempt, DueChannels
 from gb28181.recording.model import (
     Gap,
     RecordingChanged,
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 _PER_DEVICE: Final = 4
 _AT_ONCE: Final = 200
+_PASS_S: Final = 1.0
 _OFF_PENALTY: Final = 10.0
 """A channel whose catalogue status is OFF is tried too, this much less often: devices report wrong states (quirk Q74)."""
 _US: Final = 1_000_000
@@ -92,20 +94,6 @@ class RecordingPage:
     recorded: Sequence[tuple[int, int]] = ()
 
 
-class _Attempt:
-    """Back-off of one due channel."""
-
-    __slots__ = ("failures", "message", "next_at", "running", "since", "transport")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.next_at = 0.0
-        self.running = False
-        self.message = ""
-        self.since: datetime | None = None
-        self.transport: str | None = None
-
-
 class RecordingService:
     """Keeps due channels recorded, stores their segments, answers what is there."""
 
@@ -127,7 +115,8 @@ class RecordingService:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._attempts: dict[ChannelKey, _Attempt] = {}
+        self._due = DueChannels()
+        self._passed_at = -1.0
         self._downs: dict[ChannelKey, str] = {}
         self._opening: dict[DeviceId, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -139,10 +128,13 @@ class RecordingService:
         bus.subscribe(Progress, self._progress)
         bus.subscribe(DeviceOnline, lambda event: self._device_back(event.device_id))
         bus.subscribe(DeviceRegistered, self._registered)
-        bus.subscribe(ChannelsChanged, lambda _event: self._wake.set())
+        bus.subscribe(ChannelsChanged, self._channels_changed)
         bus.subscribe(IngestUp, self._ingest_up)
 
     async def __aenter__(self) -> RecordingService:
+        for channel in self._channels.all_channels():
+            if self._wants(channel):
+                self._due.add(channel.key)
         self._reconciler = asyncio.create_task(self._run(), name="recording reconciler")
         return self
 
@@ -155,6 +147,9 @@ class RecordingService:
     def begin(self) -> None:
         """Starts opening streams: called once the ingests have said what still runs, so that nothing is opened twice."""
         self._paused = False
+        now = asyncio.get_running_loop().time()
+        for key in self._due:
+            self._look(key, now)
         self._wake.set()
 
     def pause(self) -> None:
@@ -178,10 +173,9 @@ class RecordingService:
         wanted: RecordingMode = "always" if mode == "always" else "off"
         await self._channels.change(key, recording_mode=wanted, retention_hours=retention_hours)
         if wanted == "always":
-            attempt = self._attempts.setdefault(key, _Attempt())
+            attempt = self._due.add(key)
             attempt.transport = transport
-            attempt.next_at = 0.0
-            attempt.failures = 0
+            self._try_now(key, attempt)
         else:
             self._stop(key)
             await self._store.close_gap(key, self._clock.utc_us(), shortest=self._shortest_gap)
@@ -196,13 +190,14 @@ class RecordingService:
         hours = self.retention_of(channel)
         if mode == "off":
             return RecordingStatus(mode, "off", None, "", hours)
-        attempt = self._attempts.get(key)
+        attempt = self._due.get(key)
         if attempt is None:
             return RecordingStatus(mode, "starting", None, "", hours)
         if self._streams.is_recording(key) and attempt.since is not None:
             return RecordingStatus(mode, "recording", attempt.since, "", hours)
-        failed = attempt.failures > 0 and not attempt.running
-        return RecordingStatus(mode, "failed" if failed else "starting", None, attempt.message, hours)
+        failed = attempt.failures > 0 and not attempt.is_running
+        message = attempt.message if self._devices.is_online(key.device_id) else "the device is offline"
+        return RecordingStatus(mode, "failed" if failed else "starting", None, message, hours)
 
     def mode_of(self, channel: Channel) -> RecordingMode:
         if channel.recording_mode:
@@ -214,12 +209,15 @@ class RecordingService:
 
     def counts(self) -> dict[str, int]:
         """`due` channels and how many of them are `recording` now."""
-        due = len(self._due())
-        return {"due": due, "recording": due - len(self.unrecorded())}
+        return {"due": len(self._due), "recording": sum(self._is_written(key) for key in self._due)}
 
     def unrecorded(self) -> list[Channel]:
         """Due channels of which nothing is written now."""
-        return [channel for channel in self._due() if self.status(channel.key).state != "recording"]
+        return [self._channels.channel(key) for key in self._due if self._is_due(key) and not self._is_written(key)]
+
+    def _is_written(self, key: ChannelKey) -> bool:
+        attempt = self._due.get(key)
+        return attempt is not None and attempt.since is not None and self._streams.is_recording(key)
 
     async def recordings(
         self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
@@ -339,12 +337,12 @@ class RecordingService:
             return
         if event.what == "recording":
             self._begun(key, event.at)
-        elif event.what == "silent" and (attempt := self._attempts.get(key)) is not None:
+        elif event.what == "silent" and (attempt := self._due.get(key)) is not None:
             attempt.since = None
             attempt.message = f"no media since {rfc3339(event.at)}"
 
     def _begun(self, key: ChannelKey, at: int) -> None:
-        attempt = self._attempts.setdefault(key, _Attempt())
+        attempt = self._due.add(key)
         attempt.message = ""
         attempt.failures = 0
         attempt.since = attempt.since or from_us(at)
@@ -358,12 +356,14 @@ class RecordingService:
                 self._begun(key, state.segment_start)
 
     def _stream_down(self, event: StreamDown) -> None:
-        attempt = self._attempts.get(event.key)
-        if attempt is not None:
-            self._downs[event.key] = _CAUSES.get(event.cause, event.cause)
-            attempt.since = None
-            attempt.message = f"the stream ended: {event.cause}"
-            attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
+        attempt = self._due.get(event.key)
+        if attempt is None:
+            return
+        self._downs[event.key] = _CAUSES.get(event.cause, event.cause)
+        attempt.since = None
+        attempt.message = f"the stream ended: {event.cause}"
+        attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
+        self._due.queue(event.key, 0.0)
         self._wake.set()
 
     def _registered(self, event: DeviceRegistered) -> None:
@@ -371,11 +371,26 @@ class RecordingService:
             self._device_back(event.device_id)
 
     def _device_back(self, device_id: DeviceId) -> None:
-        for key, attempt in self._attempts.items():
-            if key.device_id == device_id:
-                attempt.next_at = 0.0
-                attempt.failures = 0
+        for key in self._due.of_device(device_id):
+            if (attempt := self._due.get(key)) is not None:
+                self._try_now(key, attempt)
+
+    def _try_now(self, key: ChannelKey, attempt: Attempt) -> None:
+        attempt.next_at = 0.0
+        attempt.failures = 0
+        self._due.queue(key, 0.0)
         self._wake.set()
+
+    def _channels_changed(self, event: ChannelsChanged) -> None:
+        for channel_id in (*event.added, *event.updated, *event.gone):
+            key = ChannelKey(event.device_id, channel_id)
+            if self._is_due(key):
+                if key not in self._due:
+                    self._due.add(key)
+                    self._due.queue(key, 0.0)
+                    self._wake.set()
+            elif key in self._due:
+                self._stop(key)
 
     # --- reconciling -------------------------------------------------------------------------------------------
 
@@ -383,12 +398,12 @@ class RecordingService:
     def _shortest_gap(self) -> int:
         return int(self._settings.gap_seconds * _US)
 
-    def _due(self) -> list[Channel]:
-        return [channel for channel in self._channels.all_channels() if self.mode_of(channel) == "always"]
+    def _wants(self, channel: Channel) -> bool:
+        return channel.is_shown and self.mode_of(channel) == "always"
 
     def _is_due(self, key: ChannelKey) -> bool:
         try:
-            return self.mode_of(self._channels.channel(key)) == "always"
+            return self._wants(self._channels.channel(key))
         except Gb28181Error:
             return False
 
@@ -417,28 +432,46 @@ class RecordingService:
 
     def _reconcile(self, now: float) -> None:
         """Opens what is due and not recording; every channel keeps its own pace."""
-        due = self._due()
-        keys = {channel.key for channel in due}
-        for key in [key for key in self._attempts if key not in keys]:
-            if self._is_known(key):
-                self._stop(key)
+        if now - self._passed_at >= _PASS_S:
+            self._passed_at = now
+            for key in self._due.some():
+                self._look(key, now)
         total = sum(self._opening.values())
-        for channel in due:
-            key = channel.key
-            attempt = self._attempts.setdefault(key, _Attempt())
-            if attempt.running or attempt.next_at > now or self._streams.is_recording(key):
+        for key in self._due.ready(now) if total < _AT_ONCE else ():
+            attempt = self._due.get(key)
+            if attempt is None or not self._is_idle(key, attempt):
                 continue
-            if not self._devices.is_online(key.device_id):
-                attempt.message = "the device is offline"
-                continue
-            if total >= _AT_ONCE or self._opening[key.device_id] >= _PER_DEVICE:
+            if self._opening[key.device_id] >= _PER_DEVICE:
+                self._due.park(key)
                 continue
             total += 1
-            attempt.running = True
+            attempt.is_running = True
             self._opening[key.device_id] += 1
-            self._start(self._open(channel, attempt))
+            self._start(self._open(self._channels.channel(key), attempt))
+            if total >= _AT_ONCE:
+                break
 
-    async def _open(self, channel: Channel, attempt: _Attempt) -> None:
+    def _look(self, key: ChannelKey, now: float) -> None:
+        """Queues a due channel that does not record, whatever event was missed; ends one that is not due."""
+        attempt = self._due.get(key)
+        if attempt is None:
+            return
+        if not self._is_due(key):
+            if self._is_known(key):
+                self._stop(key)
+        elif attempt.queued_at is None and self._is_idle(key, attempt):
+            self._due.queue(key, max(now, attempt.next_at))
+
+    def _is_idle(self, key: ChannelKey, attempt: Attempt) -> bool:
+        """Whether opening it makes sense now."""
+        return (
+            not attempt.is_running
+            and not self._streams.is_recording(key)
+            and self._devices.is_online(key.device_id)
+            and self._is_due(key)
+        )
+
+    async def _open(self, channel: Channel, attempt: Attempt) -> None:
         key = channel.key
         self.counters["attempts"] += 1
         loop = asyncio.get_running_loop()
@@ -459,10 +492,13 @@ class RecordingService:
         else:
             attempt.message = ""
         finally:
-            attempt.running = False
+            attempt.is_running = False
             self._opening[key.device_id] -= 1
             if not self._opening[key.device_id]:
                 del self._opening[key.device_id]
+            now = loop.time()
+            self._due.unpark(key.device_id, now)
+            self._look(key, now)
             self._wake.set()
 
     async def _open_missing_gap(self, key: ChannelKey) -> None:
@@ -474,7 +510,7 @@ class RecordingService:
             await self._store.open_gap(Gap(key, begin, 0, cause))
 
     def _stop(self, key: ChannelKey) -> None:
-        self._attempts.pop(key, None)
+        self._due.drop(key)
         self._streams.release_recording(key)
 
     def _start(self, work: Any) -> None:
