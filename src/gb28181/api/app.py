@@ -17,9 +17,13 @@ from gb28181.api.endpoints import (
     alarms,
     audit,
     channels,
+    config,
+    control,
+    device_recordings,
     devices,
     export,
     live,
+    orders,
     overview,
     playback,
     positions,
@@ -56,7 +60,8 @@ logger = logging.getLogger(__name__)
 ROUTES: Final[tuple[Route, ...]] = (
     *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *tree.ROUTES, *live.ROUTES,
     *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES, *trace.ROUTES,
-    *alarms.ROUTES, *positions.ROUTES, *subscriptions.ROUTES,
+    *alarms.ROUTES, *positions.ROUTES, *subscriptions.ROUTES, *config.ROUTES, *control.ROUTES, *orders.ROUTES,
+    *device_recordings.ROUTES,
 )  # fmt: skip
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.

@@ -24,18 +24,20 @@ from gb28181.api.routing import SERVICES, bearer
 from gb28181.api.services import Services
 from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
 from gb28181.clock import rfc3339
+from gb28181.command.model import OrderChanged
 from gb28181.device.model import (
     DeviceChanged,
     DeviceMoved,
     DeviceOffline,
     DeviceOnline,
+    DeviceQuarantined,
     DeviceRegistered,
     RegistrationRefused,
 )
 from gb28181.errors import Denied, Gb28181Error, Unavailable
 from gb28181.position.model import PositionReported, PtzPositionReported
 from gb28181.recording.model import RecordingChanged, SegmentStored
-from gb28181.session.model import StreamDown, StreamFailed, StreamUp
+from gb28181.session.model import MediaFinished, StreamDown, StreamFailed, StreamUp
 from gb28181.subscription.model import SubscriptionChanged
 
 logger = logging.getLogger(__name__)
@@ -47,12 +49,15 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
     DeviceOffline: ("device_offline", "view"),
     DeviceMoved: ("device_moved", "view"),
     DeviceChanged: ("device_changed", "view"),
+    DeviceQuarantined: ("device_quarantined", "operate"),
     RegistrationRefused: ("registration_refused", "operate"),
     ChannelsChanged: ("channels_changed", "view"),
     CatalogFinished: ("catalog_finished", "view"),
+    OrderChanged: ("order_changed", "view"),
     StreamUp: ("stream_up", "view"),
     StreamDown: ("stream_down", "view"),
     StreamFailed: ("stream_failed", "view"),
+    MediaFinished: ("media_finished", "view"),
     RecordingChanged: ("recording_changed", "view"),
     SegmentStored: ("segment_stored", "view"),
     AlarmRaised: ("alarm_raised", "view"),

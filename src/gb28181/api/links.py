@@ -63,5 +63,17 @@ def snapshot(services: Services, key: ChannelKey, at_ms: int | None) -> str:
     return f"/media/snapshot/{quote(resource)}.jpg?token={token}"
 
 
+def picture(services: Services, order_id: str, name: str) -> str:
+    """Path of a picture that a device uploaded: `/media/picture/<order>/<name>?token=…`."""
+    resource = f"{order_id}/{name}"
+    return f"/media/picture/{quote(resource)}?token={tokens.sign(services.link_key, 'picture', resource, _expiry(services))}"
+
+
+def store_firmware(services: Services, firmware_id: str, lasts_s: float) -> str:
+    """Path to which a firmware file is sent: `/media/firmware/<id>?token=…`."""
+    expires_at = int(services.clock.utc().timestamp() + lasts_s)
+    return f"/media/firmware/{firmware_id}?token={tokens.sign(services.link_key, 'firmware-store', firmware_id, expires_at)}"
+
+
 def _expiry(services: Services) -> int:
     return int(services.clock.utc().timestamp()) + services.link_ttl_s

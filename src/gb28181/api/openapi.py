@@ -17,6 +17,8 @@ _PATH_PARTS: Final = {
     "device_id": "Identifier of the device, usually 20 digits",
     "channel_id": "Identifier of the channel, usually 20 digits",
     "session_id": "`session_id` of an opened session",
+    "order_id": "`order_id` of an order to a device",
+    "firmware_id": "`firmware_id` of a firmware file",
     "job_id": "`job` of a started job",
     "username": "Name of the user",
 }

@@ -1,4 +1,4 @@
-"""Commands to devices: what they are and how they fare, guard, alarms, recording, key frames, restarts, cards, upgrades, pictures.
+"""Commands to devices: information, state, guard, alarms, recording, key frames, restarts, cards, upgrades, pictures.
 
 `async with` watches the orders that take minutes; everything else is asked and answered at once. A command that the device's
 edition lacks is refused before it is sent (`NotInEdition`).

@@ -17,7 +17,7 @@ from gb28181.command.editions import demand
 from gb28181.command.model import Detail, Order, SnapshotDetail
 from gb28181.command.orders import Orders
 from gb28181.command.progress import Event
-from gb28181.errors import CommandFailed
+from gb28181.errors import CommandFailed, NotFound
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.config import DeviceConfig
 from gb28181.manscdp.commands.config_blocks import SnapShotConfig
@@ -89,6 +89,13 @@ class Snapshots:
             await self._orders.advance(order.order_id, Event.REFUSED, message=str(error))
             raise
         return await self._orders.advance(order.order_id, Event.ACCEPTED) or self._orders.get(order.order_id)
+
+    def get(self, order_id: str) -> Order:
+        """Raises: NotFound: It is no order for pictures."""
+        order = self._orders.get(order_id)
+        if order.kind != "snapshot":
+            raise NotFound(f"order {order_id[:40]} is no order for pictures")
+        return order
 
     async def finished(self, device_id: DeviceId, report: UploadSnapShotFinished) -> None:
         """The device says which pictures it uploaded."""
