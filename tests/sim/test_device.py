@@ -225,8 +225,8 @@ async def test_a_catalogue_of_somebody_else_is_empty_and_has_no_list(
         pytest.param("DeviceStatus", "", "Online", "ONLINE", id="status"),
         pytest.param("RecordInfo", "", "SumNum", "0", id="records"),
         pytest.param("ConfigDownload", "<ConfigType>BasicParam</ConfigType>", "HeartBeatCount", "3", id="basic"),
-        pytest.param("ConfigDownload", "<ConfigType>OSDConfig</ConfigType>", "Result", "ERROR", id="config-unknown"),
-        pytest.param("PTZPosition", "", "Result", "ERROR", id="query-unknown"),
+        pytest.param("ConfigDownload", "<ConfigType>NoSuchConfig</ConfigType>", "Result", "ERROR", id="config-unknown"),
+        pytest.param("NoSuchQuery", "", "Result", "ERROR", id="query-unknown"),
     ],
 )
 async def test_a_query_is_answered_under_its_number(

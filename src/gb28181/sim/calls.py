@@ -8,17 +8,20 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gb28181.errors import MediaRefused, PeerTimeout, Unreachable, WireError
+from gb28181.ids import Ssrc
 from gb28181.sim import sip
+from gb28181.sim.dialects.dialect import Trait
 from gb28181.sim.rtp import Impairment
 from gb28181.sim.sdp import Offer, answer, parse_offer
 from gb28181.sim.sender import Metronome, Stream, TcpWire, UdpWire, Wire
 from gb28181.sim.settings import Settings
 from gb28181.sim.sip import Message
 from gb28181.sim.source import FileSource, FilmSource, Source
+from gb28181.sim.speech import Speech
 from gb28181.sim.statistics import Recorder, Statistics, StreamRecord
 from gb28181.sim.studio import Film
 from gb28181.sim.transactions import Address
@@ -68,6 +71,7 @@ class Calls:
     """All calls of one device.
 
     Args:
+        speech: What the device's dialects make of answers and of RTP.
         spawn: Starts a task that ends with the device.
         film_of: The film of a channel, ready to be sent.
     """
@@ -78,6 +82,7 @@ class Calls:
         device_id: str,
         channels: dict[str, Channel],
         *,
+        speech: Speech,
         metronome: Metronome,
         statistics: Statistics,
         recorder: Recorder,
@@ -87,6 +92,7 @@ class Calls:
         self._settings = settings
         self._device_id = device_id
         self._channels = channels
+        self._speech = speech
         self._metronome = metronome
         self._statistics = statistics
         self._recorder = recorder
@@ -137,6 +143,8 @@ class Calls:
         if channel is None:
             raise WireError(f"no such channel: {request.uri[:60]}", status=404, clause="§9.2")
         offer = parse_offer(request.body)
+        if offer.transport != "udp" and not self._speech.edition.has_tcp_media:
+            raise MediaRefused("the device's edition has no media over TCP", status=488)
         wanted = "udp" if offer.transport == "udp" else "tcp"
         if self._settings.media not in ("auto", wanted):
             raise MediaRefused(f"the device sends media over {self._settings.media} only", status=488)
@@ -148,6 +156,11 @@ class Calls:
         if sum(other.channel is channel for other in self._calls.values()) >= self._settings.streams_per_channel:
             raise MediaRefused("the channel has no capacity for another stream", status=486)
         ssrc = offer.ssrc.value if offer.ssrc is not None else 0
+        if self._speech.does(Trait.OTHER_SSRC):
+            ssrc = (ssrc + 5_000) % 2_000_000_000
+            offer = replace(offer, ssrc_text=str(Ssrc(ssrc)))
+        elif self._speech.does(Trait.OTHER_RTP_SSRC):
+            ssrc = ssrc ^ 0x5A5A5A5A
         record = StreamRecord(
             channel.channel_id, request.call_id, offer.transport, f"{offer.address}:{offer.port}", ssrc, time.time()
         )
@@ -155,6 +168,8 @@ class Calls:
         return _Call(request, source, offer, channel, sender, tag, record)
 
     async def _answer(self, agent: UserAgent, call: _Call) -> None:
+        if self._speech.does(Trait.RINGS):
+            agent.respond(call.invite, sip.response_to(call.invite, 180, to_tag=call.tag, source=call.source), call.source)
         if self._settings.answer_delay_s:
             await asyncio.sleep(self._settings.answer_delay_s)
         if call.is_over:
@@ -167,7 +182,7 @@ class Calls:
             self._finish(call, "no_port")
             agent.respond(call.invite, sip.response_to(call.invite, 486, to_tag=call.tag, source=call.source), call.source)
             return
-        body = answer(call.offer, channel_id=call.channel.channel_id, address=address, port=port)
+        body = self._speech.sdp(answer(call.offer, channel_id=call.channel.channel_id, address=address, port=port))
         headers = [
             ("Contact", f"<sip:{call.channel.channel_id}@{agent.local[0]}:{agent.local[1]}>"),
             ("Content-Type", "application/sdp"),
@@ -235,6 +250,7 @@ class Calls:
             call.record.ssrc,
             impairment=Impairment(settings.loss, settings.reorder, seed) if is_udp else Impairment(),
             seed=seed,
+            payload_type=self._speech.payload_type,
             strict_rtcp_s=settings.rtcp_strict_s,
             ended=lambda reason: self._spawn(self._hang_up(agent, call, reason)),
         )

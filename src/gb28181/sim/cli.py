@@ -10,13 +10,17 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gb28181.errors import Gb28181Error, Invalid
 from gb28181.ids import device_id as checked_id
 from gb28181.sim.calls import Channel
-from gb28181.sim.device import SimulatedCamera, SimulatedDevice, SimulatedNvr
+from gb28181.sim.device import SimulatedCamera, SimulatedDevice, SimulatedNvr, SimulatedPlatform
+from gb28181.sim.dialects import table
+from gb28181.sim.edition import EDITIONS
 from gb28181.sim.encoder import Codec, Picture
 from gb28181.sim.light import processes
 from gb28181.sim.light.crowd import Plan
@@ -59,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crowd.add_argument("--answer-delay", type=float, default=0, metavar="S", help="time to answer an INVITE (default 0)")
     crowd.add_argument("--streams", type=int, default=2, metavar="N", help="per channel, else 486 (default %(default)s)")
     crowd.add_argument("--local-ip", default="", metavar="IP", help="address to bind (default: by route)")
+    _add_character(parser)
     light = parser.add_argument_group(
         "light devices", "thousands that only register and report, a UDP port each; nothing else runs then"
     )
@@ -85,6 +90,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faults.add_argument("--rtcp-strict", type=float, metavar="S", help="BYE when no RTCP receiver report came for S seconds")
     add("--stats", type=Path, metavar="FILE", help="append what happens as JSON lines")
     add("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _add_character(parser: argparse.ArgumentParser) -> None:
+    kind = parser.add_argument_group("character")
+    add = kind.add_argument
+    add("--edition", choices=tuple(EDITIONS), default="2022", help="of GB/T 28181 (default %(default)s)")
+    add(
+        "--dialect", action="append", default=[], metavar="NAME",
+        help="a way to leave the standard, on every device; several are combined; list: shows all; each: a recorder for each",
+    )  # fmt: skip
+    add("--platform", action="store_true", help="a lower platform (type 200) with a whole tree and --channels cameras")
+    add("--recorded-hours", type=float, default=0, metavar="H", help="of the devices' own recordings (default none)")
+    add("--alarms-per-minute", type=float, default=0, metavar="N", help="of each device (default none)")
+    add("--positions-every", type=float, default=0, metavar="S", help="reported unasked, each device (default never)")
+    add("--catalog-changes-per-minute", type=float, default=0, metavar="N", help="told to subscribers (default none)")
 
 
 def _server_of(args: argparse.Namespace) -> tuple[str, int]:
@@ -139,6 +159,12 @@ def settings_of(args: argparse.Namespace) -> list[Settings]:
             answer_delay_s=args.answer_delay,
             ps_file=ps_file,
             once=args.once,
+            edition=args.edition,
+            dialects=() if args.dialect == ["each"] else tuple(args.dialect),
+            recorded_hours=args.recorded_hours,
+            alarms_per_minute=args.alarms_per_minute,
+            positions_every_s=args.positions_every,
+            catalog_changes_per_minute=args.catalog_changes_per_minute,
         )
         for codec in codecs
     ]
@@ -160,6 +186,16 @@ def devices_of(args: argparse.Namespace, settings: list[Settings], studio: Studi
         return f"{region}{kind}{(serial + number) % 10_000_000:07d}"
 
     devices: list[SimulatedDevice] = []
+    shared: dict[str, Any] = {"studio": studio, "metronome": metronome, "recorder": recorder}
+    if args.platform:
+        return [SimulatedPlatform(settings[0], code("200", 1), args.channels, **shared)]
+    if args.dialect == ["each"]:
+        return [
+            SimulatedNvr(
+                replace(settings[0], dialects=(name,)), code("118", index), _channels(code, index, args), name=name, **shared
+            )
+            for index, name in enumerate(table.DIALECTS)
+        ]
     for index in range(args.ipc):
         camera = SimulatedCamera(
             settings[index % len(settings)],
@@ -167,35 +203,37 @@ def devices_of(args: argparse.Namespace, settings: list[Settings], studio: Studi
             code("131", index),
             name=f"模拟摄像机 {index + 1:02d}",
             label=f"CAM {index + 1:02d}",
-            studio=studio,
-            metronome=metronome,
-            recorder=recorder,
+            **shared,
         )
         devices.append(camera)
     for index in range(args.nvr):
-        channels = [
-            Channel(
-                code("131", _NVR_FIRST + index * _NVR_STEP + channel),
-                f"录像机 {index + 1:02d} 通道 {channel + 1:02d}",
-                f"NVR {index + 1:02d}-{channel + 1:02d}",
-            )
-            for channel in range(args.channels)
-        ]
         recorder_device = SimulatedNvr(
             settings[(args.ipc + index) % len(settings)],
             code("118", index),
-            channels,
+            _channels(code, index, args),
             name=f"模拟录像机 {index + 1:02d}",
-            studio=studio,
-            metronome=metronome,
-            recorder=recorder,
+            **shared,
         )
         devices.append(recorder_device)
     return devices
 
 
+def _channels(code: Callable[[str, int], str], index: int, args: argparse.Namespace) -> list[Channel]:
+    return [
+        Channel(
+            code("131", _NVR_FIRST + index * _NVR_STEP + channel),
+            f"录像机 {index + 1:02d} 通道 {channel + 1:02d}",
+            f"NVR {index + 1:02d}-{channel + 1:02d}",
+        )
+        for channel in range(args.channels)
+    ]
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs the devices until SIGINT or SIGTERM; returns the exit status."""
+    if "list" in args.dialect:
+        print(table.listed())
+        return 0
     if args.light:
         return _run_light(args)
     try:

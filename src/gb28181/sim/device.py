@@ -1,46 +1,54 @@
-"""A simulated camera or recorder: registers, keeps alive, answers queries, sends media (§9.1, §9.6, Annex A)."""
+"""A simulated camera, recorder or lower platform: its sockets, its life, and who inside it does what (§9.1, §9.6, Annex A)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gb28181.errors import Denied, Gb28181Error, PeerTimeout, Unreachable, WireError
-from gb28181.sim import manscdp, sip
+from gb28181.sim import catalog, manscdp, sip
+from gb28181.sim.answers import Answers
 from gb28181.sim.calls import Calls, Channel
+from gb28181.sim.catalog import Contents, Item
+from gb28181.sim.dialects import table
+from gb28181.sim.dialects.dialect import Trait
+from gb28181.sim.edition import EDITIONS
+from gb28181.sim.events import Events
+from gb28181.sim.functions import Functions
+from gb28181.sim.registration import Registration
 from gb28181.sim.sender import Metronome
 from gb28181.sim.settings import Settings
 from gb28181.sim.sip import Message
+from gb28181.sim.speech import Speech
 from gb28181.sim.statistics import Recorder, Statistics
 from gb28181.sim.studio import Film, Studio
+from gb28181.sim.subscriptions import Subscription
 from gb28181.sim.transactions import Address
 from gb28181.sim.useragent import UserAgent
 
 logger = logging.getLogger(__name__)
 
-_MISSES: Final = 3
-_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, MESSAGE, OPTIONS"
+_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY"
 #: Answers under way; a flood of queries beyond gets 200 and nothing more, as from a real device.
 _MOST_TASKS: Final = 64
-#: Controls that the standard has answered by a Response (A.2.3); all others end with the 200.
-_ANSWERED_CONTROLS: Final = frozenset({"recordcmd", "guardcmd", "alarmcmd", "homeposition", "deviceupgrade"})
 
 
 class SimulatedDevice:
     """One device with its own sockets.
 
     Args:
-        settings: Behaviour.
+        settings: Behaviour; what its dialects change is already in `self.settings`.
         device_id: 20-digit code under which it registers.
         name: As DeviceInfo tells it.
         model: As DeviceInfo and the catalogue tell it.
         channels: Its video channels.
+        items: Its catalogue; without, the channels.
         studio: Opens the films; devices of one process share one. Without, the device makes and closes its own.
         metronome: Drives the streams; devices of one event loop share one.
         recorder: Gets every event.
@@ -54,37 +62,57 @@ class SimulatedDevice:
         model: str,
         channels: Sequence[Channel],
         *,
+        items: Iterable[Item] = (),
         studio: Studio | None = None,
         metronome: Metronome | None = None,
         recorder: Recorder | None = None,
     ) -> None:
+        dialects = table.resolve(settings.dialects)
+        for dialect in dialects:
+            settings = replace(settings, **dialect.settings)
         self.settings = settings
         self.device_id = device_id
         self.registered = asyncio.Event()
         self.statistics = Statistics()
-        self._name, self._model = name, model
+        self.speech = Speech(EDITIONS[settings.edition], dialects)
         self._channels = {channel.channel_id: channel for channel in channels}
         self._own_studio = studio is None
         self._studio = studio or Studio()
         self._films: dict[str, Film] = {}
         self._recorder = recorder or Recorder()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._outliving: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         self._agent: UserAgent | None = None
-        self._attention = asyncio.Event()  # set when the server must be asked to take us anew
-        self._is_lost = False
-        self._unanswered = 0
-        self._sn = 0
+        self._second: UserAgent | None = None  # another port, where a dialect has one
         self._is_cut = False
+        self.functions = Functions(
+            self.speech.edition,
+            device_id,
+            [(channel.channel_id, channel.name) for channel in channels],
+            name=name,
+            model=model,
+            expires_s=settings.expires_s,
+            keepalive_s=settings.keepalive_s,
+            recorded_hours=settings.recorded_hours,
+            now=time.monotonic(),
+            utc=time.time(),
+        )
+        self.contents = Contents(items or (_item(channel, device_id, model) for channel in channels))
+        common: dict[str, Any] = {"statistics": self.statistics, "recorder": self._recorder, "spawn": self._spawn}
+        self._registration = Registration(
+            settings, self.speech, self.functions, self, device_id, registered=self.registered, **common
+        )
+        self._events = Events(settings, self.speech, self.functions, self.contents, self, self._spawn)
+        self._answers = Answers(settings, self.speech, self.functions, self.contents, self, outlive=self._outlive, **common)
         self._calls = Calls(
             settings,
             device_id,
             self._channels,
+            speech=self.speech,
             metronome=metronome or Metronome(),
-            statistics=self.statistics,
-            recorder=self._recorder,
-            spawn=self._spawn,
-            film_of=lambda channel: self._films.get(channel.channel_id),
+            film_of=lambda channel: self._films.get(channel.label),
+            **common,
         )
 
     # -- what a test does to a device ----------------------------------------------------------------------------------
@@ -96,13 +124,16 @@ class SimulatedDevice:
             OSError: The cache folder cannot be written.
         """
         if self.settings.ps_file is None:
-            for channel in self._channels.values():
-                self._films[channel.channel_id] = await self._studio.film(self.settings.picture, channel.label)
+            for label in dict.fromkeys(channel.label for channel in self._channels.values()):
+                self._films[label] = await self._studio.film(self.settings.picture, label)
         self._main = asyncio.create_task(self._guarded(self._run()))
 
     async def stop(self, *, unregister: bool = True) -> None:
         """Ends all streams and tasks and closes the sockets; says good-bye to the server first, if that takes no time."""
         await self._switch_off(unregister=unregister)
+        for task in self._outliving:
+            task.cancel()
+        await asyncio.gather(*self._outliving, return_exceptions=True)
         if self._own_studio:
             self._studio.close()
 
@@ -119,158 +150,90 @@ class SimulatedDevice:
 
     def drop_network(self) -> None:
         """Neither sends nor receives anything, as with the cable pulled."""
-        self._is_cut = True
-        self._calls.mute(is_muted=True)
-        if self._agent is not None:
-            self._agent.cut(is_cut=True)
+        self._cut(is_cut=True)
 
     def resume(self) -> None:
         """Ends `go_silent` and `drop_network`."""
-        self._is_cut = False
-        self._calls.mute(is_muted=False)
-        if self._agent is not None:
-            self._agent.cut(is_cut=False)
+        self._cut(is_cut=False)
+
+    def _cut(self, *, is_cut: bool) -> None:
+        self._is_cut = is_cut
+        self._calls.mute(is_muted=is_cut)
+        for agent in (self._agent, self._second):
+            if agent is not None:
+                agent.cut(is_cut=is_cut)
 
     def record_progress(self) -> None:
         """Writes the figures of the running streams to the recorder."""
         for record in self._calls.active():
             self._recorder.write("stream", self.device_id, **record.figures())
 
-    # -- registration and keepalive ------------------------------------------------------------------------------------
+    async def raise_alarm(self) -> None:
+        """One alarm now."""
+        await self._events.alarm()
+
+    async def change_catalog(self) -> None:
+        """One change of the catalogue now."""
+        await self._events.change()
+
+    # -- the way to the server -----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        call_id = f"{secrets.token_hex(8)}@{self.device_id}"
-        cseq = 0
-        while True:
-            try:
-                agent = await self._open_agent()
-                granted, cseq = await self._register(agent, call_id, cseq, self.settings.expires_s)
-            except (PeerTimeout, Unreachable, Denied) as failure:
-                self.registered.clear()
-                self.statistics.refusals += isinstance(failure, Denied)
-                self._recorder.write("register_failed", self.device_id, reason=str(failure))
-                logger.info("registration failed", extra={"device_id": self.device_id, "reason": str(failure)})
-                cseq += 10  # whatever was sent in vain used some numbers up
-                await asyncio.sleep(self.settings.retry_s * random.uniform(1.0, 1.2))
-                continue
-            self.statistics.registrations += 1
-            self._recorder.write("registered", self.device_id, expires=granted, transport=self.settings.transport)
-            self._unanswered, self._is_lost = 0, False
-            self._attention.clear()
-            self.registered.set()
-            await self._stay(agent, granted)
-            if self._is_lost:
-                self.registered.clear()
-            if not agent.is_open:
-                await asyncio.sleep(self.settings.retry_s * random.uniform(1.0, 1.2))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._registration.run())
+            group.create_task(self._events.run())
 
-    async def _open_agent(self) -> UserAgent:
-        if self._agent is None or not self._agent.is_open:
-            settings = self.settings
-            self._agent = UserAgent(
-                self,
-                (settings.host, settings.port),
-                transport=settings.transport,
-                local_ip=settings.local_ip,
-                timers=settings.timers,
-            )
-            await self._agent.open()
-            self._agent.cut(is_cut=self._is_cut)
-        return self._agent
-
-    async def _register(self, agent: UserAgent, call_id: str, cseq: int, expires_s: int) -> tuple[int, int]:
-        """One registration; returns the seconds granted and the last CSeq used.
+    async def open_agent(self, server: Address) -> UserAgent:
+        """The agent that registers; a new one where there is none, or it leads elsewhere.
 
         Raises:
-            Denied: The server did not take us.
-            PeerTimeout: It did not answer.
-            Unreachable: The connection is gone.
+            Unreachable: There is no way to the server.
         """
-        uri = f"sip:{self.settings.server_id}@{self.settings.sip_domain}"
-        me = f"<sip:{self.device_id}@{self.settings.sip_domain}>"
-        tag = sip.new_tag()
-        credentials: str | None = None
-        status = 0
-        for attempt in range(3):  # without credentials, with them, and with those for a fresh nonce
-            cseq += 1
-            headers = [
-                agent.via(),
-                ("From", f"{me};tag={tag}"),
-                ("To", me),
-                ("Call-ID", call_id),
-                ("CSeq", f"{cseq} REGISTER"),
-                ("Contact", f"<sip:{self.device_id}@{_host(agent.local[0])}:{agent.local[1]}>"),
-                ("Max-Forwards", "70"),
-                ("Expires", str(expires_s)),
-                ("X-GB-Ver", "3.0"),
-                ("User-Agent", "GB28181-simulator"),
-            ]
-            if credentials is not None:
-                headers.append(("Authorization", credentials))
-            response = await agent.request(Message("REGISTER", uri, headers=headers))
-            status = response.status
-            if 200 <= status < 300:
-                return _granted(response, expires_s), cseq
-            if status == 423 and response.get("min-expires").isdecimal():
-                expires_s = max(expires_s, int(response.get("min-expires")[:9]))
-                continue
-            challenge = response.get("www-authenticate")
-            if (
-                status != 401
-                or not self.settings.password
-                or (attempt and "stale=true" not in challenge.replace('"', "").lower())
-            ):
-                break
-            credentials = sip.authorization(
-                challenge, username=self.device_id, password=self.settings.password, method="REGISTER", uri=uri
-            )
-            if credentials is None:
-                raise Denied(f"the server's challenge cannot be answered: {challenge[:80]}")
-        raise Denied(f"the server answered {status} to REGISTER")
+        if self._agent is None or not self._agent.is_open or self._agent.server != server:
+            if self._agent is not None:
+                self._agent.close()
+            self._agent = await self._opened(server)
+            if self.speech.does(Trait.KEEPALIVE_OTHER_PORT) or self.speech.does(Trait.MESSAGE_FROM_CHANNEL):
+                if self._second is not None:
+                    self._second.close()
+                self._second = await self._opened(server)
+        return self._agent
 
-    async def _stay(self, agent: UserAgent, granted_s: int) -> None:
-        """Keeps alive until the registration has to be renewed, or the server has lost us."""
-        loop = asyncio.get_running_loop()
-        renew_at = loop.time() + granted_s - min(60.0, granted_s * 0.2)
-        next_at = loop.time() + self.settings.keepalive_s
-        while agent.is_open and not self._is_lost:
-            wait = min(renew_at, next_at) - loop.time()
-            if wait > 0:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._attention.wait()
-                continue
-            if renew_at <= next_at:
-                return
-            if self._unanswered >= _MISSES:
-                self._lose("no answer to keepalives")
-                self._calls.release("released")  # §9.6.1: the server is offline
-                return
-            next_at += self.settings.keepalive_s
-            self._unanswered += 1
-            self._spawn(self._keep_alive(agent))
+    async def _opened(self, server: Address) -> UserAgent:
+        settings = self.settings
+        agent = UserAgent(
+            self,
+            server,
+            transport=settings.transport,
+            local_ip=settings.local_ip,
+            timers=settings.timers,
+            rewrite=self.speech.message,
+            hole_s=settings.nat_hole_s,
+        )
+        await agent.open()
+        agent.cut(is_cut=self._is_cut)
+        return agent
 
-    async def _keep_alive(self, agent: UserAgent) -> None:
-        self._sn += 1
-        self.statistics.keepalives_sent += 1
-        with contextlib.suppress(PeerTimeout, Unreachable):
-            response = await self._message(agent, manscdp.keepalive(self._sn, self.device_id))
-            if 200 <= response.status < 300:
-                self.statistics.keepalives_answered += 1
-                self._unanswered = 0
-            elif response.status in (401, 403, 404):
-                self._lose(f"the server answered {response.status} to a keepalive")
+    async def message(self, body: bytes, *, from_id: str = "", is_keepalive: bool = False) -> Message:
+        """Sends a MESSAGE and returns the answer.
 
-    def _lose(self, reason: str) -> None:
-        self._is_lost = True
-        self._attention.set()
-        self._recorder.write("lost", self.device_id, reason=reason)
-
-    async def _message(self, agent: UserAgent, body: bytes) -> Message:
-        server_id, domain = self.settings.server_id, self.settings.sip_domain
+        Raises:
+            PeerTimeout: There was none.
+            Unreachable: The device has no connection.
+        """
+        agent = self._agent
+        if is_keepalive and self.speech.does(Trait.KEEPALIVE_OTHER_PORT):
+            agent = self._second
+        if from_id and self.speech.does(Trait.MESSAGE_FROM_CHANNEL):
+            agent = self._second
+        else:
+            from_id = self.device_id
+        if agent is None:
+            raise Unreachable("the device is switched off")
+        server_id, domain = self._registration.server_id, self.settings.sip_domain
         headers = [
             agent.via(),
-            ("From", f"<sip:{self.device_id}@{domain}>;tag={sip.new_tag()}"),
+            ("From", f"<sip:{from_id}@{domain}>;tag={sip.new_tag()}"),
             ("To", f"<sip:{server_id}@{domain}>"),
             ("Call-ID", f"{secrets.token_hex(8)}@{self.device_id}"),
             ("CSeq", "20 MESSAGE"),
@@ -279,13 +242,42 @@ class SimulatedDevice:
         ]
         return await agent.request(Message("MESSAGE", f"sip:{server_id}@{domain}", headers=headers, body=body))
 
-    # -- what the server asks ------------------------------------------------------------------------------------------
+    async def tell(self, text: str, *, channel_id: str = "") -> bool:
+        """Sends a document; whether it was taken."""
+        try:
+            response = await self.message(self.speech.body(text), from_id=channel_id)
+        except (PeerTimeout, Unreachable):
+            return False
+        return 200 <= response.status < 300
 
-    def requested(self, request: Message, source: Address) -> None:
-        """A new request came from the network."""
+    async def notify(self, subscription: Subscription, text: str) -> int:
+        """Sends a NOTIFY and returns the status of its answer.
+
+        Raises:
+            PeerTimeout: There was none.
+            Unreachable: The device has no connection.
+        """
         agent = self._agent
         if agent is None:
-            return
+            raise Unreachable("the device is switched off")
+        contact = f"<sip:{self.device_id}@{agent.local[0]}:{agent.local[1]}>"
+        has_state = not self.speech.does(Trait.NO_SUBSCRIPTION_STATE)
+        body = self.speech.body(text) if text else b""
+        now = time.monotonic()
+        return (await agent.request(subscription.notify(agent.via(), contact, body, now, has_state=has_state))).status
+
+    def release_media(self) -> None:
+        """All media end without a word."""
+        self._calls.release("released")
+
+    def is_encoding(self) -> bool:
+        """Whether some picture is being sent."""
+        return bool(self._calls.active())
+
+    # -- what the server asks ------------------------------------------------------------------------------------------
+
+    def requested(self, agent: UserAgent, request: Message, source: Address) -> None:
+        """A new request came from the network."""
         match request.method:
             case "INVITE":
                 self._calls.invited(agent, request, source)
@@ -298,23 +290,21 @@ class SimulatedDevice:
             case "OPTIONS":
                 agent.respond(request, sip.response_to(request, 200, headers=[("Allow", _ALLOW)], source=source), source)
             case "SUBSCRIBE":
-                agent.respond(request, sip.response_to(request, 489, source=source), source)
+                self._subscribed(agent, request, source)
             case _:
                 agent.respond(request, sip.response_to(request, 405, headers=[("Allow", _ALLOW)], source=source), source)
 
-    def acknowledged(self, call_id: str) -> None:
+    def acknowledged(self, agent: UserAgent, call_id: str) -> None:
         """An INVITE's answer was acknowledged."""
-        if self._agent is not None:
-            self._calls.acknowledged(self._agent, call_id)
+        self._calls.acknowledged(agent, call_id)
 
-    def never_acknowledged(self, call_id: str) -> None:
+    def never_acknowledged(self, agent: UserAgent, call_id: str) -> None:
         """An INVITE's 200 was repeated in vain."""
-        if self._agent is not None:
-            self._calls.never_acknowledged(self._agent, call_id)
+        self._calls.never_acknowledged(agent, call_id)
 
     def connection_lost(self) -> None:
         """The TCP connection to the server ended; media goes on (§18 has no word on it)."""
-        self._lose("the connection ended")
+        self._registration.lose("the connection ended")
 
     def _messaged(self, agent: UserAgent, request: Message, source: Address) -> None:
         try:
@@ -325,80 +315,49 @@ class SimulatedDevice:
             return
         agent.respond(request, sip.response_to(request, 200, source=source), source)  # at once, before it is carried out
         self._recorder.write("message", self.device_id, root=message.root, command=message.command, sn=message.sn)
-        if message.root == "Query":
-            self._spawn(self._answer(agent, message))
-        elif message.root == "Control":
-            self._control(agent, message)
+        self._answers.carry_out(message)
 
-    def _control(self, agent: UserAgent, control: manscdp.Request) -> None:
-        if "teleboot" in control.fields:
-            # Not one of the device's own tasks: those end with the reboot.
-            self._main = asyncio.create_task(self._guarded(self._boot_again(self._main)))
-        elif control.command == "DeviceConfig" or _ANSWERED_CONTROLS & control.fields.keys():
-            self._spawn(self._send(agent, manscdp.refused(control)))
+    def _subscribed(self, agent: UserAgent, request: Message, source: Address) -> None:
+        now = time.monotonic()
+        try:
+            subscription, granted, is_new = self._events.subscriptions.subscribed(request, now)
+        except WireError as refusal:
+            agent.respond(request, sip.response_to(request, refusal.status, source=source), source)
+            return
+        headers = [("Contact", f"<sip:{self.device_id}@{agent.local[0]}:{agent.local[1]}>")]
+        if not self.speech.does(Trait.NO_SUBSCRIPTION_STATE):
+            headers.append(("Expires", str(granted)))
+        tag = sip.tag_of(subscription.ours)
+        agent.respond(request, sip.response_to(request, 200, to_tag=tag, headers=headers, source=source), source)
+        self._recorder.write("subscribed", self.device_id, command=subscription.kind, expires=granted, is_new=is_new)
+        if is_new and granted:
+            self._events.subscribed(subscription, now)
 
-    async def _boot_again(self, running: asyncio.Task[None] | None) -> None:
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    def boot_again(self) -> None:
+        """Restarts without waiting for it."""
+        # Not one of the device's own tasks: those end with the reboot.
+        self._main = asyncio.create_task(self._guarded(self._boot(self._main)))
+
+    async def _boot(self, running: asyncio.Task[None] | None) -> None:
         self._recorder.write("reboot", self.device_id)
         await self._end(running)
         await self._run()
 
-    async def _answer(self, agent: UserAgent, query: manscdp.Request) -> None:
-        known = query.device_id == self.device_id or query.device_id in self._channels
-        settings = self.settings
-        match query.command:
-            case "Catalog":
-                await self._send_catalog(agent, query)
-            case "DeviceInfo" if known:
-                body = manscdp.device_info(query, name=self._name, model=self._model, channels=len(self._channels))
-                await self._send(agent, body)
-            case "DeviceStatus" if known:
-                is_encoding = bool(self._calls.active())
-                await self._send(agent, manscdp.device_status(query, is_encoding=is_encoding, utc=time.time()))
-            case "RecordInfo" if known:
-                await self._send(agent, manscdp.no_records(query, self._name))
-            case "PresetQuery" if known:
-                await self._send(agent, manscdp.no_presets(query))
-            case "ConfigDownload" if known and query.fields.get("configtype", "").lower() == "basicparam":
-                body = manscdp.basic_parameters(
-                    query,
-                    name=self._name,
-                    expires_s=settings.expires_s,
-                    keepalive_s=round(settings.keepalive_s),
-                    misses=_MISSES,
-                )
-                await self._send(agent, body)
-            case _:
-                await self._send(agent, manscdp.refused(query))
-
-    async def _send(self, agent: UserAgent, body: bytes) -> bool:
-        try:
-            response = await self._message(agent, body)
-        except (PeerTimeout, Unreachable):
-            return False
-        return 200 <= response.status < 300
-
-    async def _send_catalog(self, agent: UserAgent, query: manscdp.Request) -> None:
-        """All channels, or the one that is asked for; the next message only after the answer to the previous one (Annex M)."""
-        items = [
-            manscdp.Item(channel.channel_id, channel.name, self.device_id, self._model)
-            for channel in self._channels.values()
-            if query.device_id in (self.device_id, channel.channel_id)
-        ]
-        size = self.settings.items_per_message
-        for start in range(0, max(len(items), 1), size):
-            if not await self._send(agent, manscdp.catalog(query, items[start : start + size], len(items))):
-                return
-        self.statistics.catalogs_answered += 1
-
-    # -- tasks ---------------------------------------------------------------------------------------------------------
-
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        if len(self._tasks) >= _MOST_TASKS:
+        self._start(work, self._tasks)
+
+    def _outlive(self, work: Coroutine[Any, Any, object]) -> None:
+        self._start(work, self._outliving)
+
+    def _start(self, work: Coroutine[Any, Any, object], tasks: set[asyncio.Task[None]]) -> None:
+        if len(tasks) >= _MOST_TASKS:
             work.close()
             return
         task = asyncio.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -413,32 +372,32 @@ class SimulatedDevice:
         if unregister and running is not None and self.registered.is_set() and self._agent is not None and not self._is_cut:
             with contextlib.suppress(PeerTimeout, Unreachable, Denied, TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await self._register(self._agent, f"{secrets.token_hex(8)}@{self.device_id}", 0, 0)
+                    await self._registration.register(self._agent, f"{secrets.token_hex(8)}@{self.device_id}", 0, 0)
                     self._recorder.write("unregistered", self.device_id)
         await self._end(running)
 
     async def _end(self, running: asyncio.Task[None] | None) -> None:
         self.registered.clear()
         self._calls.release("switched_off")
+        self._events.subscriptions.clear()
         ending = [task for task in (running, *self._tasks) if task is not None]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+        for agent in (self._agent, self._second):
+            if agent is not None:
+                agent.close()
+        self._agent = self._second = None
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _granted(response: Message, asked_s: int) -> int:
-    """Lifetime in a 200 to REGISTER: the Contact's parameter before the header (RFC 3261 §10.2.4)."""
-    for text in (sip.parameter(response.get("contact"), "expires"), response.get("expires")):
-        if text.isascii() and text.isdigit() and int(text[:9]) > 0:
-            return int(text[:9])
-    return asked_s
+def _item(channel: Channel, device_id: str, model: str) -> Item:
+    return Item(
+        device_id=channel.channel_id,
+        name=channel.name,
+        model=model,
+        civil_code=channel.channel_id[:6],
+        parent_id=device_id,
+    )
 
 
 class SimulatedCamera(SimulatedDevice):
@@ -452,12 +411,9 @@ class SimulatedCamera(SimulatedDevice):
         *,
         name: str = "模拟摄像机",
         label: str = "CAM 01",
-        studio: Studio | None = None,
-        metronome: Metronome | None = None,
-        recorder: Recorder | None = None,
+        **shared: Any,
     ) -> None:
-        channels = [Channel(channel_id, name, label)]
-        super().__init__(settings, device_id, name, "SIM-IPC", channels, studio=studio, metronome=metronome, recorder=recorder)
+        super().__init__(settings, device_id, name, "SIM-IPC", [Channel(channel_id, name, label)], **shared)
 
 
 class SimulatedNvr(SimulatedDevice):
@@ -470,8 +426,15 @@ class SimulatedNvr(SimulatedDevice):
         channels: Sequence[Channel],
         *,
         name: str = "模拟录像机",
-        studio: Studio | None = None,
-        metronome: Metronome | None = None,
-        recorder: Recorder | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(settings, device_id, name, "SIM-NVR", channels, studio=studio, metronome=metronome, recorder=recorder)
+        super().__init__(settings, device_id, name, "SIM-NVR", channels, **shared)
+
+
+class SimulatedPlatform(SimulatedDevice):
+    """A lower platform (type 200) with divisions, organisations and so many cameras, which all show one picture."""
+
+    def __init__(self, settings: Settings, device_id: str, channels: int, *, name: str = "模拟下级平台", **shared: Any) -> None:
+        items = list(catalog.town(device_id, channels))
+        cameras = [Channel(item.device_id, item.name or "", "LOWER") for item in items if item.is_camera]
+        super().__init__(settings, device_id, name, "SIM-PLATFORM", cameras, items=items, **shared)

@@ -1,22 +1,23 @@
-"""MANSCDP bodies of a device (Annex A): queries read, answers and notifications written as GB 18030 under a GB2312 label."""
+"""MANSCDP bodies (Annex A): requests of the platform read; documents of a device written as text.
+
+The text has no XML declaration: `speech.py` adds it and encodes, as the device's edition and dialects want it.
+"""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 from xml.sax.saxutils import escape
 
 from gb28181.errors import WireError
-from gb28181.ids import domain_of
 
 CONTENT_TYPE: Final = "Application/MANSCDP+xml"
 _BEIJING: Final = timezone(timedelta(hours=8))
 _DECLARATION: Final = re.compile(r"\A\s*<\?xml[^>]*\?>")
-_MANUFACTURER: Final = "GB28181"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,7 @@ class Request:
     sn: str
     device_id: str
     fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A channel as the catalogue tells it."""
-
-    channel_id: str
-    name: str
-    parent_id: str
-    model: str
+    element: ET.Element
 
 
 def parse(body: bytes) -> Request:
@@ -60,85 +52,77 @@ def parse(body: bytes) -> Request:
     fields = {child.tag.lower(): (child.text or "").strip() for child in root}
     if not fields.get("cmdtype"):
         raise WireError("the body has no CmdType", clause="A.1")
-    return Request(root.tag, fields["cmdtype"], fields.get("sn", ""), fields.get("deviceid", ""), fields)
+    return Request(root.tag, fields["cmdtype"], fields.get("sn", ""), fields.get("deviceid", ""), fields, root)
 
 
-def _document(root: str, command: str, sn: str | int, device_id: str, inner: str) -> bytes:
-    text = (
-        f'<?xml version="1.0" encoding="GB2312"?>\r\n<{root}>\r\n<CmdType>{escape(command)}</CmdType>\r\n'
-        f"<SN>{escape(str(sn))}</SN>\r\n<DeviceID>{escape(device_id)}</DeviceID>\r\n{inner}</{root}>\r\n"
-    )
-    return text.encode("gb18030")
+def child(element: ET.Element, name: str) -> ET.Element | None:
+    """First child of a name, whatever its case."""
+    return next((found for found in element if found.tag.lower() == name.lower()), None)
 
 
-def _elements(**values: str | int) -> str:
-    return "".join(f"<{name}>{escape(str(value))}</{name}>\r\n" for name, value in values.items())
+def text(element: ET.Element | None, name: str, default: str = "") -> str:
+    """Text of a child without blanks around it."""
+    found = child(element, name) if element is not None else None
+    return (found.text or "").strip() if found is not None else default
 
 
-def keepalive(sn: int, device_id: str) -> bytes:
-    """Status report (A.2.5.2)."""
-    return _document("Notify", "Keepalive", sn, device_id, _elements(Status="OK"))
+def number(value: str, default: float = 0.0) -> float:
+    """A decimal number, the default where it is none."""
+    return float(value) if re.fullmatch(r"[+-]?\d{1,9}(\.\d{0,9})?", value) else default
 
 
-def catalog(query: Request, items: Sequence[Item], total: int) -> bytes:
-    """One message of a catalogue answer (A.2.6.4); without items there is no list element."""
-    inner = _elements(SumNum=total)
-    if items:
-        inner += f'<DeviceList Num="{len(items)}">\r\n{"".join(_item(item) for item in items)}</DeviceList>\r\n'
-    return _document("Response", query.command, query.sn, query.device_id, inner)
+def local(utc: float) -> str:
+    """`yyyy-MM-ddTHH:mm:ss` in Beijing time, as every dateTime of the standard."""
+    return datetime.fromtimestamp(utc, _BEIJING).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _item(item: Item) -> str:
-    inner = _elements(
-        DeviceID=item.channel_id,
-        Name=item.name,
-        Manufacturer=_MANUFACTURER,
-        Model=item.model,
-        Owner="Owner",
-        CivilCode=domain_of(item.channel_id)[:6],
-        Address="Address",
-        Parental=0,
-        ParentID=item.parent_id,
-        SafetyWay=0,
-        RegisterWay=1,
-        Secrecy=0,
-        Status="ON",
-    )
-    return f"<Item>\r\n{inner}</Item>\r\n"
+def utc_of(value: str, default: float) -> float:
+    """Seconds of a dateTime in Beijing time, the default where it is none."""
+    try:
+        read = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return default
+    return (read if read.tzinfo else read.replace(tzinfo=_BEIJING)).timestamp()
 
 
-def device_info(query: Request, *, name: str, model: str, channels: int) -> bytes:
-    """Answer to DeviceInfo (A.2.6.6)."""
-    inner = _elements(DeviceName=name, Result="OK", Manufacturer=_MANUFACTURER, Model=model, Firmware="V1.0", Channel=channels)
-    return _document("Response", query.command, query.sn, query.device_id, inner)
+def document(root: str, command: str, sn: str | int, device_id: str, inner: str) -> str:
+    """A whole message."""
+    return f"<{root}>\r\n{elements(CmdType=command, SN=sn, DeviceID=device_id)}{inner}</{root}>\r\n"
 
 
-def device_status(query: Request, *, is_encoding: bool, utc: float) -> bytes:
-    """Answer to DeviceStatus (A.2.6.5); DeviceTime is Beijing time."""
-    local = datetime.fromtimestamp(utc, _BEIJING).strftime("%Y-%m-%dT%H:%M:%S")
-    inner = _elements(
-        Result="OK", Online="ONLINE", Status="OK", Encode="ON" if is_encoding else "OFF", Record="OFF", DeviceTime=local
-    )
-    return _document("Response", query.command, query.sn, query.device_id, inner)
+def response(request: Request, inner: str) -> str:
+    """The answer to a query or control."""
+    return document("Response", request.command, request.sn, request.device_id, inner)
 
 
-def basic_parameters(query: Request, *, name: str, expires_s: int, keepalive_s: int, misses: int) -> bytes:
-    """Answer to ConfigDownload of BasicParam (A.2.6.9)."""
-    inner = _elements(Name=name, Expiration=expires_s, HeartBeatInterval=keepalive_s, HeartBeatCount=misses)
-    inner = f"{_elements(Result='OK')}<BasicParam>\r\n{inner}</BasicParam>\r\n"
-    return _document("Response", query.command, query.sn, query.device_id, inner)
+def result(request: Request, *, is_ok: bool) -> str:
+    """An answer that holds nothing but Result."""
+    return response(request, elements(Result="OK" if is_ok else "ERROR"))
 
 
-def no_records(query: Request, name: str) -> bytes:
-    """Answer to RecordInfo: nothing is stored in the device (A.2.6.7)."""
-    return _document("Response", query.command, query.sn, query.device_id, _elements(Name=name, SumNum=0))
+def elements(**values: str | float | None) -> str:
+    """Elements in order; None leaves one out."""
+    return "".join(f"<{name}>{escape(str(value))}</{name}>\r\n" for name, value in values.items() if value is not None)
 
 
-def no_presets(query: Request) -> bytes:
-    """Answer to PresetQuery: there are none (A.2.6.10)."""
-    return _document("Response", query.command, query.sn, query.device_id, '<PresetList Num="0">\r\n</PresetList>\r\n')
+def block(name: str, inner: str) -> str:
+    """An element that holds elements."""
+    return f"<{name}>\r\n{inner}</{name}>\r\n"
 
 
-def refused(query: Request) -> bytes:
-    """Answer with Result ERROR to a query or control that the device cannot do."""
-    return _document("Response", query.command, query.sn, query.device_id, _elements(Result="ERROR"))
+def listing(name: str, tag: str, rows: Iterable[str]) -> str:
+    """A list with its Num."""
+    items = [block(tag, row) for row in rows]
+    return f'<{name} Num="{len(items)}">\r\n{"".join(items)}</{name}>\r\n'
+
+
+def parts(rows: list[str], size: int) -> Iterator[list[str]]:
+    """The rows in groups of `size`; one empty group where there are none."""
+    for start in range(0, max(len(rows), 1), size):
+        yield rows[start : start + size]
+
+
+def keepalive(sn: int, device_id: str, faulty: Iterable[str] = ()) -> str:
+    """Status report (A.2.5.2); `faulty` are sub-devices that do not work."""
+    listed = "".join(elements(DeviceID=code) for code in faulty)
+    return document("Notify", "Keepalive", sn, device_id, elements(Status="OK") + (block("Info", listed) if listed else ""))

@@ -22,9 +22,9 @@ _BYE: Final = 203
 Packet = tuple[bytes, memoryview]
 
 
-def header(sequence: int, timestamp: int, ssrc: int, *, marker: bool) -> bytes:
+def header(sequence: int, timestamp: int, ssrc: int, *, marker: bool, payload_type: int = PAYLOAD_TYPE_PS) -> bytes:
     """RTP header without extension; the marker stands on the last packet of a picture."""
-    kind = 0x80 | PAYLOAD_TYPE_PS if marker else PAYLOAD_TYPE_PS
+    kind = 0x80 | payload_type if marker else payload_type
     return _HEADER.pack(0x80, kind, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
 
 

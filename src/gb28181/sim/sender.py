@@ -187,6 +187,7 @@ class Stream:
         source: Where the packs come from.
         ssrc: As the receiver asked for in y=.
         impairment: What is left out and swapped.
+        payload_type: None for that of PS.
         seed: Decides the first sequence number and timestamp.
         strict_rtcp_s: Ends the stream when no receiver report came for so long; None does not ask.
         ended: Called once when the stream ends by itself, with the reason: `file_end`, `no_rtcp` or `connection_lost`.
@@ -201,6 +202,7 @@ class Stream:
         impairment: rtp.Impairment,
         seed: str,
         strict_rtcp_s: float | None,
+        payload_type: int | None = None,
         ended: Callable[[str], None],
     ) -> None:
         self.counters = rtp.Counters()
@@ -208,6 +210,7 @@ class Stream:
         self._wire, self._source, self._ssrc = wire, source, ssrc
         self._impairment = impairment
         self._strict_rtcp_s = strict_rtcp_s
+        self._payload_type = rtp.PAYLOAD_TYPE_PS if payload_type is None else payload_type
         self._ended = ended
         chance = random.Random(seed)
         self._sequence = chance.randrange(1 << 16)
@@ -320,7 +323,8 @@ class Stream:
         payload = self._cut[self._cut_sent]
         self._cut_sent += 1
         marker = self._cut_sent == len(self._cut) and self._pack.ends_picture
-        head = rtp.header(self._sequence, self._pack.timestamp + self._offset, self._ssrc, marker=marker)
+        timestamp = self._pack.timestamp + self._offset
+        head = rtp.header(self._sequence, timestamp, self._ssrc, marker=marker, payload_type=self._payload_type)
         self._queue.extend(self._impairment.admit(self._sequence, (head, payload), self.counters))
         self._sequence += 1
         self._drain()

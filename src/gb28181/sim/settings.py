@@ -7,6 +7,7 @@ from typing import Literal
 
 from gb28181.errors import Invalid
 from gb28181.ids import domain_of
+from gb28181.sim.edition import EDITIONS
 from gb28181.sim.encoder import Picture
 from gb28181.sim.source import PsFile
 from gb28181.sim.transactions import Timers
@@ -40,6 +41,13 @@ class Settings:
         ps_file: Sent instead of the picture, byte for byte.
         once: Sends the file once and then BYE.
         timers: SIP's T1 and T2.
+        edition: `2011`, `2016` or `2022`.
+        dialects: Names of ways in which the device leaves the standard; `dialects/table.py` has them.
+        recorded_hours: How far back the device's own recordings go, 0 for none.
+        alarms_per_minute: Alarms that a device makes by itself.
+        positions_every_s: Seconds between position reports that nobody subscribed to, 0 for none.
+        catalog_changes_per_minute: Channels that go, come, change or fail.
+        nat_hole_s: Seconds after the last packet in either direction when a NAT before the device lets nothing in any more.
     """
 
     host: str = "127.0.0.1"
@@ -65,6 +73,13 @@ class Settings:
     ps_file: PsFile | None = None
     once: bool = False
     timers: Timers = field(default_factory=Timers)
+    edition: str = "2022"
+    dialects: tuple[str, ...] = ()
+    recorded_hours: float = 0.0
+    alarms_per_minute: float = 0.0
+    positions_every_s: float = 0.0
+    catalog_changes_per_minute: float = 0.0
+    nat_hole_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, share in (("loss", self.loss), ("reorder", self.reorder)):
@@ -73,6 +88,16 @@ class Settings:
         for name, seconds in (("keepalive", self.keepalive_s), ("expires", self.expires_s), ("retry", self.retry_s)):
             if seconds <= 0:
                 raise Invalid(f"{name} {seconds} s is not above 0")
+        if self.edition not in EDITIONS:
+            raise Invalid(f"edition {self.edition!r} is none of {', '.join(EDITIONS)}")
+        for name, amount in (
+            ("recorded hours", self.recorded_hours),
+            ("alarms per minute", self.alarms_per_minute),
+            ("positions every", self.positions_every_s),
+            ("catalogue changes per minute", self.catalog_changes_per_minute),
+        ):
+            if not 0 <= amount <= 6000:
+                raise Invalid(f"{name} {amount:g} is not in 0..6000")
         if self.items_per_message < 1 or self.streams_per_channel < 1:
             raise Invalid("items per message and streams per channel are at least 1")
 

@@ -28,6 +28,7 @@ _TAG: Final = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
 _DIGEST_PARAMETER: Final = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _REASONS: Final = {
     100: "Trying",
+    180: "Ringing",
     200: "OK",
     400: "Bad Request",
     404: "Not Found",
@@ -37,6 +38,7 @@ _REASONS: Final = {
     487: "Request Terminated",
     488: "Not Acceptable Here",
     489: "Bad Event",
+    500: "Server Internal Error",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 from gb28181.errors import PeerTimeout, SipSyntaxError, Unreachable
@@ -29,13 +30,13 @@ _CONNECT_S: Final = 5.0
 class Owner(Protocol):
     """The device behind the sockets."""
 
-    def requested(self, request: Message, source: Address) -> None:
+    def requested(self, agent: UserAgent, request: Message, source: Address) -> None:
         """A new request came."""
 
-    def acknowledged(self, call_id: str) -> None:
+    def acknowledged(self, agent: UserAgent, call_id: str) -> None:
         """An INVITE's answer was acknowledged."""
 
-    def never_acknowledged(self, call_id: str) -> None:
+    def never_acknowledged(self, agent: UserAgent, call_id: str) -> None:
         """An INVITE's 200 was repeated in vain."""
 
     def connection_lost(self) -> None:
@@ -63,13 +64,26 @@ class UserAgent:
         transport: `udp` or `tcp`.
         local_ip: Address to bind, "" for the one that has a route to the server.
         timers: T1 and T2.
+        rewrite: Has the last word on every message that is sent.
+        hole_s: Seconds after the last packet in either direction when nothing comes in any more, as behind a NAT (UDP).
     """
 
     def __init__(
-        self, owner: Owner, server: Address, *, transport: Literal["udp", "tcp"], local_ip: str, timers: Timers
+        self,
+        owner: Owner,
+        server: Address,
+        *,
+        transport: Literal["udp", "tcp"],
+        local_ip: str,
+        timers: Timers,
+        rewrite: Callable[[bytes], bytes] = lambda data: data,
+        hole_s: float | None = None,
     ) -> None:
         self._owner = owner
-        self._server = server
+        self.server = server
+        self._rewrite = rewrite
+        self._hole_s = hole_s
+        self._busy_at = 0.0
         self._kind = transport
         self._local_ip = local_ip
         self._transactions = Transactions(is_reliable=transport == "tcp", timers=timers)
@@ -89,18 +103,18 @@ class UserAgent:
         """
         loop = asyncio.get_running_loop()
         try:
-            address = self._local_ip or await loop.run_in_executor(None, route_ip, *self._server)
+            address = self._local_ip or await loop.run_in_executor(None, route_ip, *self.server)
             if self._kind == "udp":
                 udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (address, 0))
                 self._udp = udp
                 self.local = udp.get_extra_info("sockname")[:2]
             else:
                 async with asyncio.timeout(_CONNECT_S):
-                    tcp, _ = await loop.create_connection(lambda: _Connection(self), *self._server, local_addr=(address, 0))
+                    tcp, _ = await loop.create_connection(lambda: _Connection(self), *self.server, local_addr=(address, 0))
                 self._tcp = tcp
                 self.local = tcp.get_extra_info("sockname")[:2]
         except OSError as error:  # TimeoutError is one
-            raise Unreachable(f"no way to {self._server[0]}:{self._server[1]} over {self._kind}: {error}") from error
+            raise Unreachable(f"no way to {self.server[0]}:{self.server[1]} over {self._kind}: {error}") from error
 
     @property
     def is_open(self) -> bool:
@@ -167,14 +181,23 @@ class UserAgent:
 
     def datagram(self, data: bytes, source: Address) -> None:
         """One datagram from the socket; what is no SIP message is dropped."""
-        if self._is_cut or len(data) < 16:
+        if self._is_cut or not self._passes():
             return
+        if len(data) < 16:
+            return  # keeps the way open, and says nothing
         try:
             message = parse(data)
         except SipSyntaxError as error:
             logger.debug("datagram dropped", extra={"reason": error.reason, "source": source[0]})
             return
         self.received(message, source)
+
+    def _passes(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        is_open = self._hole_s is None or now - self._busy_at < self._hole_s
+        if is_open:
+            self._busy_at = now
+        return is_open
 
     def lost(self) -> None:
         """The TCP connection ended."""
@@ -186,7 +209,7 @@ class UserAgent:
         for event in events:
             match event:
                 case Arrived(request, source):
-                    self._owner.requested(request, source)
+                    self._owner.requested(self, request, source)
                 case Answered(branch, response):
                     if (future := self._waiting.get(branch)) is not None and not future.done():
                         future.set_result(response)
@@ -194,16 +217,18 @@ class UserAgent:
                     if (future := self._waiting.get(branch)) is not None and not future.done():
                         future.set_exception(PeerTimeout("the server did not answer"))
                 case Acknowledged(call_id):
-                    self._owner.acknowledged(call_id)
+                    self._owner.acknowledged(self, call_id)
                 case NeverAcknowledged(call_id):
-                    self._owner.never_acknowledged(call_id)
+                    self._owner.never_acknowledged(self, call_id)
         for data, address in self._transactions.packets_to_send():
             self._send(data, address)
         self._rearm()
 
     def _send(self, data: bytes, address: Address | None) -> None:
+        self._busy_at = asyncio.get_running_loop().time()
+        data = self._rewrite(data)
         if self._udp is not None and not self._is_cut:
-            self._udp.sendto(data, address or self._server)
+            self._udp.sendto(data, address or self.server)
         elif self._tcp is not None:
             if self._is_cut:
                 self._held.append(data)
