@@ -54,6 +54,7 @@ from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
 from gb28181.router import Router
 from gb28181.session import handlers as session_handlers
+from gb28181.session.media_status import MediaStatuses
 from gb28181.session.playback import PlaybackService
 from gb28181.session.service import SessionService
 from gb28181.sip.digest import DigestServer
@@ -127,6 +128,7 @@ class Control:
             bus=self.bus,
             clock=self._clock,
         )
+        self.media_statuses = MediaStatuses(owner_of_call=self.sessions.owner_of_call, channels=self.catalog, bus=self.bus)
         self.recordings = RecordingService(
             settings.recording,
             streams=self.sessions,
@@ -198,7 +200,7 @@ class Control:
                 device_handlers.routes(self.devices, self.exchanges.answered),
                 command_handlers.routes(self.commands, self.exchanges),
                 catalog_handlers.routes(self.catalog),
-                session_handlers.routes(self.sessions),
+                session_handlers.routes(self.sessions, self.media_statuses),
                 alarm_handlers.routes(self.alarms),
                 position_handlers.routes(self.positions),
             ],
@@ -370,6 +372,7 @@ class Control:
             ("exchange_events", "Commands sent, repeated, failed by stage", self.exchanges.counters),
             ("router_events", "Requests by outcome", self.router.counters),
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
+            ("media_status_events", "MediaStatus by outcome", lambda: self.media_statuses.counters),
             ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
             ("command_events", "Orders to devices by kind and state", lambda: self.commands.counters),

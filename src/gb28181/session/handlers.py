@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gb28181.ids import DeviceId
+from gb28181.manscdp.commands.notify import MediaStatus
 from gb28181.ports import SipRequest
 from gb28181.router import Finder, Routes
+from gb28181.session.media_status import MediaStatuses
 from gb28181.session.service import SessionService
 
 
-def routes(sessions: SessionService) -> Routes:
-    return {"BYE": sessions.bye}
+def routes(sessions: SessionService, statuses: MediaStatuses) -> Routes:
+    return {"BYE": sessions.bye, MediaStatus: statuses.arrived}
 
 
 def by_dialog(sessions: SessionService) -> Finder:

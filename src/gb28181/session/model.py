@@ -10,6 +10,7 @@ from typing import Literal
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.device.model import Route
+from gb28181.ids import DeviceId
 from gb28181.messages import Snapshot
 
 
@@ -122,6 +123,22 @@ class StreamFailed:
     stage: str
     message: str
     detail: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFinished:
+    """A device says that it has sent all there is (MediaStatus 121).
+
+    Args:
+        channel_id: "" where neither the dialog nor the message names a channel.
+        call_id: Of the message; that of the session's dialog, or a fresh one.
+        is_live: It came in the dialog of a live stream, which goes on all the same (quirk Q156).
+    """
+
+    device_id: DeviceId
+    channel_id: str
+    call_id: str
+    is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
