@@ -70,6 +70,9 @@ class Peers(Protocol):
     def seen(self, device_id: DeviceId) -> None:
         """A request of the device came from where it is registered."""
 
+    def told(self, device_id: DeviceId, command: object) -> None:
+        """A declared command of the device, whether a feature handles it or not."""
+
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None: ...
 
 
@@ -222,6 +225,8 @@ class Router:
             raise
         if parsed.faults or request.faults:
             self._peers.count_faults(device_id, Counter(parsed.faults) + Counter(request.faults))
+        if not isinstance(parsed.command, codec.Unknown):
+            self._peers.told(device_id, parsed.command)
         if isinstance(parsed.command, codec.Unknown) or type(parsed.command) not in self._commands:
             # Lenient: firmware repeats what is refused, and a status for it would help nobody.
             self._counters["command_unknown"] += 1

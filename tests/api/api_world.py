@@ -22,8 +22,20 @@ from gb28181.catalog.model import Channel, ChannelKey, Counts, Job
 from gb28181.catalog.registry import Registry
 from gb28181.clock import Clock
 from gb28181.config import AlarmSettings, PositionSettings, SubscriptionSettings
-from gb28181.device.model import NOTHING, Address, Device, Profile, ProfileValue, Registration, RegistrationRefused, Route
+from gb28181.device.model import (
+    Address,
+    Device,
+    DeviceChange,
+    Fault,
+    Profile,
+    Registration,
+    RegistrationRefused,
+    Route,
+    Stranger,
+)
+from gb28181.device.networks import checked_networks
 from gb28181.device.profile import Profiles
+from gb28181.device.quarantine import Quarantine
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.messages import PlaybackControl, StreamState, VolumeState
@@ -39,6 +51,7 @@ from tests.fakes import FakeAlarmStore, FakePositionStore, FakeSignalling, FakeS
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
+D3 = DeviceId("34020000001110000003")
 C1, C2 = DeviceId("34020000001310000001"), DeviceId("34020000001310000002")
 K1 = ChannelKey(D1, C1)
 US = 1_000_000
@@ -86,10 +99,14 @@ class FakeDevices:
         route = Route("udp", Address("192.168.1.64", 5060), Address("192.168.1.1", 5060))
         registered = Registration(route, "sip:x", "call", NOW, NOW)
         self.known = {
-            D1: Device(D1, name="东门摄像机", registration=registered, last_seen_at=NOW, faults={"odd": 2}),
+            D1: Device(
+                D1, name="东门摄像机", registration=registered, last_seen_at=NOW, faults={"odd-thing": Fault(2, NOW, "x")}
+            ),
             D2: Device(D2, name="West gate"),
         }
         self.passwords: dict[str, str] = {}
+        self.quarantine = Quarantine()
+        self.quarantine.noticed(D3, "unknown", source="192.0.2.9:5060", user_agent="Cam", at=NOW)
 
     def devices(self) -> list[Device]:
         return list(self.known.values())
@@ -127,22 +144,37 @@ class FakeDevices:
         self.known[DeviceId(device_id)] = Device(DeviceId(device_id), name=name)
         return self.get(device_id)
 
-    async def update(
-        self,
-        device_id: str,
-        *,
-        name: str | None = None,
-        password: str | None = None,
-        overrides: Mapping[str, ProfileValue | None] = NOTHING,
-    ) -> Device:
+    async def update(self, device_id: str, change: DeviceChange) -> Device:
         device = self.get(device_id)
-        merged = Profiles().merged(device.overrides, overrides)
-        device = device.with_changes(name=device.name if name is None else name, overrides=merged)
+        changes = {
+            "name": change.name,
+            "networks": None if change.networks is None else checked_networks(change.networks),
+            "redirect": change.redirect,
+            "overrides": Profiles().merged(device.overrides, change.overrides),
+        }
+        device = device.with_changes(**{name: value for name, value in changes.items() if value is not None})
         device = device.with_changes(profile=Profiles().resolve(device))
         self.known[device.device_id] = device
-        if password is not None:
-            self.passwords[device_id] = password
-        return self.get(device_id)
+        if change.password is not None:
+            self.passwords[device_id] = change.password
+        return device
+
+    def keepalive_interval_s(self, device_id: str) -> float:
+        return 60.0 if self.is_online(device_id) else 0.0
+
+    def one_source(self) -> str:
+        return ""
+
+    def strangers(self) -> list[Stranger]:
+        return self.quarantine.newest_first()
+
+    async def accept(self, device_id: str, *, name: str = "", password: str = "") -> Device:
+        self.quarantine.get(device_id)
+        self.quarantine.remove(device_id)
+        return await self.provision(device_id, name=name, password=password)
+
+    def dismiss(self, device_id: str) -> None:
+        self.quarantine.remove(self.quarantine.get(device_id).device_id)
 
     async def remove(self, device_id: str) -> None:
         del self.known[self.get(device_id).device_id]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gb28181.database import Database, sqlite_url
-from gb28181.device.model import Device
+from gb28181.device.model import Device, Fault
 from gb28181.errors import StorageError
 from tests.database.database_samples import AT, CAMERA, DEVICE, channel, device
 
@@ -61,7 +61,7 @@ async def test_device_saved_after_its_deletion_is_there(database: Database):
 
 
 async def test_hostile_text_is_stored_without_what_no_database_takes(database: Database):
-    await database.save_device_now(device(name="a\0b\ud800c", faults={"x\0": 1}))
+    await database.save_device_now(device(name="a\0b\ud800c", faults={"x\0": Fault(1, None, "\0\ud800")}))
     assert (await database.load_devices())[0].name == "ab?c"
 
 

@@ -6,7 +6,15 @@ import asyncio
 
 import pytest
 
-from gb28181.device.model import Address, DeviceChanged, DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
+from gb28181.device.model import (
+    Address,
+    DeviceChange,
+    DeviceChanged,
+    DeviceMoved,
+    DeviceOffline,
+    DeviceOnline,
+    DeviceRegistered,
+)
 from gb28181.device.nat import KeepAlives
 from gb28181.errors import Conflict, Invalid, NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
@@ -373,10 +381,10 @@ async def test_no_keep_alives_over_tcp_nor_when_switched_off() -> None:
 
 
 def test_keep_alives_of_a_town_are_spread_and_everybody_has_a_turn() -> None:
-    town = KeepAlives(25, burst=100)
+    town = KeepAlives(burst=100)
     devices = [DeviceId(f"{number:020d}") for number in range(1000)]
     for device_id in devices:
-        town.add(device_id, 0.0)
+        town.add(device_id, 0.0, 25.0)
     turns = [town.due(25.0 + 0.2 * step) for step in range(20)]
     assert [len(turn) for turn in turns] == [100] * 10 + [0] * 10
     assert [device_id for turn in turns for device_id in turn] == devices
@@ -505,8 +513,8 @@ async def test_operators_add_and_name_devices() -> None:
     with pytest.raises(Invalid):
         await world.devices.provision("../etc")
     with pytest.raises(Invalid):
-        await world.devices.update(DEVICE, name="a\nb")
-    assert (await world.devices.update(DEVICE, name="东门")).name == "东门"
+        await world.devices.update(DEVICE, DeviceChange(name="a\nb"))
+    assert (await world.devices.update(DEVICE, DeviceChange(name="东门"))).name == "东门"
     assert world.store.devices[DEVICE].name == "东门"
 
 

@@ -6,13 +6,15 @@ import pytest
 
 from gb28181.device.model import (
     Address,
+    DeviceChange,
     DeviceMoved,
     DeviceOffline,
     DeviceOnline,
     DeviceRegistered,
+    Fault,
     RegistrationRefused,
 )
-from gb28181.device.registrar import WrongPasswords
+from gb28181.device.wrong_passwords import WrongPasswords
 from gb28181.errors import NotFound, Unreachable
 from tests.device.world import World
 from tests.fakes import DEVICE, PLATFORM, tcp, udp
@@ -215,7 +217,7 @@ async def test_a_device_with_its_own_password_needs_that_one() -> None:
     assert await world.register() == 401
     assert await world.register(password="own") == 200
     assert world.device().password != b"own"
-    await world.devices.update(DEVICE, password="")
+    await world.devices.update(DEVICE, DeviceChange(password=""))
     assert await world.register() == 200
 
 
@@ -231,7 +233,7 @@ async def test_a_wrong_server_id_is_told_to_the_operator() -> None:
     assert "34020000002000000009" in world.devices.refusals()[0].reason
     assert PLATFORM in world.devices.refusals()[0].reason
     assert await world.register(uri_user="34020000002000000009") == 200
-    assert world.device().faults == {"wrong-server-id": 1}
+    assert world.device().faults == {"wrong-server-id": Fault(1, world.clock.utc(), "34020000002000000009")}
 
 
 async def test_a_register_from_nobody_is_refused() -> None:

@@ -56,6 +56,7 @@ class World:
             bus=self.bus,
             clock=self.clock,
             digest=DigestServer(b"k" * 32, DOMAIN, self.settings.nonce_ttl_s),
+            strong=DigestServer(b"k" * 32, DOMAIN, self.settings.nonce_ttl_s, "SHA-256"),
             domain_password=domain_password,
             profiles=Profiles.of(Settings(sip=self.settings)),
             monotonic=self.clock.monotonic,

@@ -33,6 +33,8 @@ class FakePeers:
     def seen(self, device_id: DeviceId) -> None:
         self.heard.append(device_id)
 
+    def told(self, device_id: DeviceId, command: object) -> None: ...
+
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None:
         self.faults.update(faults)
 

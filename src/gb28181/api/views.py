@@ -1,4 +1,4 @@
-"""What the API shows of devices, channels and sessions: one function each from the entity to its JSON."""
+"""What the API shows of channels and sessions: one function each from the entity to its JSON."""
 
 from __future__ import annotations
 
@@ -9,44 +9,11 @@ from gb28181.api.routing import Model
 from gb28181.api.services import Services
 from gb28181.catalog.model import Channel, Job
 from gb28181.clock import from_us
-from gb28181.device.model import Device
 from gb28181.messages import StreamState
 from gb28181.recording.service import RecordingStatus
 from gb28181.session.model import Session
 
 _SILENT_US = 5_000_000
-
-
-class CatalogView(Model):
-    at: Shown | None
-    announced: int
-    received: int
-
-
-class DeviceView(Model):
-    device_id: str
-    name: str
-    online: bool
-    manufacturer: str
-    model: str
-    firmware: str
-    user_agent: str
-    gb_version: str
-    address: str | None
-    transport: str | None
-    registered_at: Shown | None
-    expires_at: Shown | None
-    last_seen_at: Shown | None
-    media_transport: str
-    channels: int
-    catalog: CatalogView
-    faults: dict[str, int]
-    ignore_notified_status: bool
-
-
-class DevicePage(Model):
-    items: list[DeviceView]
-    next: str | None
 
 
 class RecordingView(Model):
@@ -138,30 +105,6 @@ class SessionView(Model):
     viewers: int
     recording: bool
     stages: list[StageView]
-
-
-def device(services: Services, found: Device) -> DeviceView:
-    registration = found.registration
-    return DeviceView(
-        device_id=found.device_id,
-        name=found.name,
-        online=services.devices.is_online(found.device_id),
-        manufacturer=found.manufacturer,
-        model=found.model,
-        firmware=found.firmware,
-        user_agent=found.user_agent,
-        gb_version=found.gb_version,
-        address=str(registration.route.remote) if registration else None,
-        transport=registration.route.transport if registration else None,
-        registered_at=registration.registered_at if registration else None,
-        expires_at=registration.expires_at if registration else None,
-        last_seen_at=found.last_seen_at,
-        media_transport=found.media_transport,
-        channels=services.catalog.shown(found.device_id),
-        catalog=CatalogView(at=found.catalog_at, announced=found.catalog_announced, received=found.catalog_received),
-        faults=dict(found.faults),
-        ignore_notified_status=found.profile.ignore_notified_status,
-    )
 
 
 def channel(services: Services, found: Channel) -> ChannelView:

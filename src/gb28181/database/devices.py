@@ -15,7 +15,7 @@ from gb28181.clock import from_us, to_us
 from gb28181.database import tables
 from gb28181.database.rows import Row, Rows, microseconds, moment, text, upsert
 from gb28181.database.write_behind import Batch
-from gb28181.device.model import NOTHING, Address, Device, ProfileValue, Registration, Route
+from gb28181.device.model import NO_FAULTS, NOTHING, Address, Device, Fault, ProfileValue, Registration, Route
 from gb28181.device.profile import checked
 from gb28181.errors import Invalid
 from gb28181.ids import DeviceId
@@ -83,8 +83,13 @@ def _row(device: Device) -> Row:
         "catalog_announced": device.catalog_announced,
         "catalog_received": device.catalog_received,
         "created_at": microseconds(device.created_at),
-        "faults": dict(device.faults),
+        "faults": _faults_out(device.faults),
         "profile": dict(device.overrides),
+        "edition_hint": device.edition_hint,
+        "networks": list(device.networks),
+        "redirect": device.redirect,
+        "clock_offset_s": device.clock_offset_s,
+        "clock_offset_at": microseconds(device.clock_offset_at),
     }
 
 
@@ -121,11 +126,23 @@ def _overrides_in(data: dict[str, Any]) -> Mapping[str, ProfileValue]:
     return MappingProxyType(found) if found else NOTHING
 
 
+def _faults_out(faults: Mapping[str, Fault]) -> dict[str, Any]:
+    return {name: [fault.count, microseconds(fault.last_at), text(fault.detail)] for name, fault in faults.items()}
+
+
+def _faults_in(data: dict[str, Any]) -> Mapping[str, Fault]:
+    if not data:
+        return NO_FAULTS
+    return {name: Fault(count, moment(last_at), detail) for name, (count, last_at, detail) in data.items()}
+
+
 def _device(row: sa.RowMapping) -> Device:
     fields = dict(row)
     registration = fields["registration"]
     fields["registration"] = None if registration is None else _registration_in(registration)
-    for name in ("last_seen_at", "catalog_at", "created_at"):
+    for name in ("last_seen_at", "catalog_at", "created_at", "clock_offset_at"):
         fields[name] = moment(fields[name])
+    fields["faults"] = _faults_in(fields["faults"])
+    fields["networks"] = tuple(fields["networks"])
     fields["overrides"] = _overrides_in(fields.pop("profile"))
     return Device(**fields)

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _PROBE_EVERY_S: Final = 60.0
 #: Mean pause between two restored devices that are asked: 400 a second.
 _CONFIRM_PAUSE_S: Final = 1 / 400
+#: Devices that all come from one address before that is worth a word (quirk Q39).
+_ONE_SOURCE: Final = 5
 _KEEPALIVE_TICK_S: Final = 0.2
 
 
@@ -53,7 +55,6 @@ class Addresses:
         signalling: Signalling,
         queries: Queries,
         bus: Bus,
-        nat_keepalive_s: float,
         monotonic: Callable[[], float],
         counters: Counter[str],
         start: Callable[[Coroutine[Any, Any, None]], None],
@@ -68,7 +69,7 @@ class Addresses:
         self._counters = counters
         self._start = start
         self._alive = alive
-        self._keep_alives = KeepAlives(nat_keepalive_s)
+        self._keep_alives = KeepAlives()
 
     # --- where to --------------------------------------------------------------------------------------------------
 
@@ -115,9 +116,8 @@ class Addresses:
 
     # --- who may speak ---------------------------------------------------------------------------------------------
 
-    def admit(self, device_id: DeviceId, request: SipRequest) -> Admission:
-        peer = self._directory.find(device_id)
-        if peer is None or peer.device.registration is None:
+    def admit(self, peer: Peer, request: SipRequest) -> Admission:
+        if peer.device.registration is None:
             return "refused"
         known, came = peer.device.registration.route, request.route
         if known.remote.host != came.remote.host:
@@ -131,6 +131,19 @@ class Addresses:
         found = self._directory.at(request.route.remote)
         online = [device_id for device_id in found if self._presence.is_online(device_id)]
         return online[0] if len(online) == 1 else None
+
+    def one_source(self) -> str:
+        """The host from which all devices that are online come, "" unless there are several of one."""
+        hosts: set[str] = set()
+        count = 0
+        for peer in self._directory.peers():
+            registration = peer.device.registration
+            if registration is not None and self._is_online(peer):
+                hosts.add(registration.route.remote.host)
+                count += 1
+                if len(hosts) > 1:
+                    return ""
+        return hosts.pop() if count >= _ONE_SOURCE else ""
 
     # --- first heard -----------------------------------------------------------------------------------------------
 
@@ -216,7 +229,7 @@ class Addresses:
         """Begins or ends the keep-alives of a device after its registration or first sign of life."""
         registration = peer.device.registration
         if registration is not None and registration.behind_nat:
-            self._keep_alives.add(peer.device.device_id, self._monotonic())
+            self._keep_alives.add(peer.device.device_id, self._monotonic(), peer.device.profile.keep_open_s)
         else:
             self._keep_alives.remove(peer.device.device_id)
 

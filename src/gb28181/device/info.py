@@ -1,6 +1,7 @@
-"""Asks devices who they are (DeviceInfo, A.2.4.4).
+"""Asks devices who they are (DeviceInfo, A.2.4.4) and what time they have (DeviceStatus, A.2.4.2).
 
-Few at a time, so that a storm of registrations is not followed by one of queries.
+Few at a time, so that a storm of registrations is not followed by one of queries. Clocks are checked again and again, spread
+over the whole period.
 """
 
 from __future__ import annotations
@@ -8,19 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from gb28181.bus import Bus
+from gb28181.clock import Clock
 from gb28181.device.directory import Directory
+from gb28181.device.lifesigns import LifeSigns
 from gb28181.device.model import DeviceChanged
+from gb28181.device.presence import Presence
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
-from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse
+from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse, DeviceStatusQuery, DeviceStatusResponse
 
 #: Devices that are asked at the same time.
 WORKERS: Final = 8
 #: Longest text that is kept of a device or an operator.
 MAX_TEXT: Final = 255
+#: Shortest pause between two checks of clocks.
+_PAUSE_S: Final = 0.02
 
 
 class DeviceInfos:
@@ -28,43 +34,86 @@ class DeviceInfos:
 
     Args:
         query: Asks one device; `DeviceService.query`.
+        check_every_s: Between two checks of one clock.
     """
 
     def __init__(
         self,
         directory: Directory,
+        life: LifeSigns,
+        presence: Presence,
         *,
-        query: Callable[[DeviceId, DeviceInfoQuery], Awaitable[DeviceInfoResponse]],
+        query: Callable[[DeviceId, Any], Awaitable[Any]],
         bus: Bus,
+        clock: Clock,
+        monotonic: Callable[[], float],
         counters: Counter[str],
+        check_every_s: float,
     ) -> None:
         self._directory = directory
+        self._life = life
+        self._presence = presence
         self._query = query
         self._bus = bus
+        self._clock = clock
+        self._monotonic = monotonic
         self._counters = counters
-        self._wanted: dict[DeviceId, None] = {}
+        self._check_every_s = check_every_s
+        self._wanted: dict[DeviceId, bool] = {}
         self._is_wanted = asyncio.Event()
 
     def want(self, device_id: DeviceId) -> None:
-        self._wanted[device_id] = None
+        """Who it is, and then its time."""
+        self._wanted[device_id] = True
+        self._is_wanted.set()
+
+    def want_clock(self, device_id: DeviceId) -> None:
+        """Its time alone."""
+        self._wanted.setdefault(device_id, False)
         self._is_wanted.set()
 
     def forget(self, device_id: DeviceId) -> None:
         self._wanted.pop(device_id, None)
 
     async def run_worker(self) -> None:
-        """One query at a time."""
+        """One device at a time."""
         while True:
             await self._is_wanted.wait()
             if not self._wanted:
                 self._is_wanted.clear()
                 continue
             device_id = next(iter(self._wanted))
-            del self._wanted[device_id]
-            try:
+            await self._ask(device_id, who=self._wanted.pop(device_id))
+
+    async def run_clock_checks(self) -> None:
+        """Every device that is online once in a period; in order of the directory, at an even pace."""
+        while True:
+            waiting = [peer.device.device_id for peer in self._directory.peers()]
+            pause_s = max(self._check_every_s / (len(waiting) + 1), _PAUSE_S)
+            for device_id in waiting:
+                await asyncio.sleep(pause_s)
+                peer = self._directory.find(device_id)
+                if peer is not None and peer.is_confirmed and self._presence.is_online(device_id):
+                    self.want_clock(device_id)
+            await asyncio.sleep(pause_s)
+
+    async def _ask(self, device_id: DeviceId, *, who: bool) -> None:
+        try:
+            if who:
                 self._learn(device_id, await self._query(device_id, DeviceInfoQuery(device_id=device_id)))
-            except (PeerTimeout, Unreachable, NotFound):
-                self._counters["info_failed"] += 1
+        except (PeerTimeout, Unreachable, NotFound):
+            self._counters["info_failed"] += 1
+        try:
+            began = self._monotonic()
+            answer = await self._query(device_id, DeviceStatusQuery(device_id=device_id))
+            self._compare(device_id, answer, round_trip_s=self._monotonic() - began)
+        except (PeerTimeout, Unreachable, NotFound):
+            self._counters["status_failed"] += 1
+
+    def _compare(self, device_id: DeviceId, status: DeviceStatusResponse, *, round_trip_s: float) -> None:
+        if status.device_time is not None:
+            peer = self._directory.get(device_id)
+            self._life.measure(peer, status.device_time, self._clock.utc(), round_trip_s=round_trip_s)
 
     def _learn(self, device_id: DeviceId, info: DeviceInfoResponse) -> None:
         peer = self._directory.get(device_id)

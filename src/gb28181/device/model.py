@@ -13,11 +13,12 @@ from typing import Final, Literal
 
 from gb28181.ids import DeviceId
 
-SipTransport = Literal["udp", "tcp"]
-Edition = Literal["2011", "2016", "2022"]
+SipTransport = Literal["udp", "tcp", "tls"]
+Edition = Literal["2011", "2014", "2016", "2022"]  # 2014: the amendment of 2011
 DeviceCharset = Literal["gb2312", "gb18030", "utf-8"]
 ProfileValue = str | float | bool
 
+OfflineCause = Literal["deregistered", "keepalive_timeout", "expired", "redirected", "not_allowed", "deleted"]
 NOTHING: Final[Mapping[str, ProfileValue]] = MappingProxyType({})
 
 
@@ -70,7 +71,7 @@ class Profile:
 
     Args:
         vendor: Row of the table of vendors, "" when none fits.
-        edition: What it speaks: 2011 (X-GB-Ver 1.x), 2016 (2.0, or none declared) or 2022 (3.0).
+        edition: What it speaks: 2011 (X-GB-Ver 1.0), 2014 (1.1), 2016 (2.0, or none declared) or 2022 (3.0).
         charset: In which commands to it are written (§6.10).
         media_transport: What it is offered for media; "auto" learns it.
         ptz_target: Whose identifier the Request-URI and To of a PTZ command hold; its DeviceID is always the channel's.
@@ -105,6 +106,22 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of what was tolerated.
+
+    Args:
+        detail: What was seen last where the name does not say it ("34020000002000000009").
+    """
+
+    count: int
+    last_at: datetime | None = None
+    detail: str = ""
+
+
+NO_FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One registering peer, as stored.
 
@@ -118,7 +135,11 @@ class Device:
         media_transport: What worked for media last, "" unknown.
         catalog_at: End of the last complete catalogue answer.
         catalog_announced, catalog_received: SumNum and number of items of the last catalogue answer.
-        faults: Counters of tolerated faults by name ("wrong-content-length": 312).
+        faults: What was tolerated of it, by name ("wrong-content-length").
+        edition_hint: Edition that it must speak because of what it sends, where it declares none; "" unknown.
+        networks: Networks from which alone it may register ("192.0.2.0/24"); empty: from any that `sip.networks` allows.
+        redirect: URI of the server to which it is sent on (2022 §9.1.2.3), "" for none.
+        clock_offset_s: How far its clock is ahead of ours, None while unknown; `clock_offset_at` says when that was measured.
         overrides: Fields of `profile` that an operator has set.
         profile: How it is treated; made of the rest when it is loaded or changes, never stored.
     """
@@ -139,12 +160,35 @@ class Device:
     catalog_announced: int = 0
     catalog_received: int = 0
     created_at: datetime | None = None
-    faults: dict[str, int] = field(default_factory=dict)
+    faults: Mapping[str, Fault] = field(default_factory=lambda: NO_FAULTS)
+    edition_hint: Edition | Literal[""] = ""
+    networks: tuple[str, ...] = ()
+    redirect: str = ""
+    clock_offset_s: float | None = None
+    clock_offset_at: datetime | None = None
     overrides: Mapping[str, ProfileValue] = field(default_factory=lambda: NOTHING)
     profile: Profile = Profile()
 
     def with_changes(self, **changes: object) -> Device:
         return replace(self, **changes)  # type: ignore[arg-type]  # replace() of typeshed takes no keyword mapping
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """What an operator changes of a device; None leaves a thing as it is.
+
+    Args:
+        password: Its own SIP password; "" for that of the domain.
+        networks: From which alone it may register; () for any.
+        redirect: URI of the server to which it is sent on; "" for none.
+        overrides: Fields of its profile; None takes back what was set.
+    """
+
+    name: str | None = None
+    password: str | None = field(default=None, repr=False)
+    networks: tuple[str, ...] | None = None
+    redirect: str | None = None
+    overrides: Mapping[str, ProfileValue | None] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +208,12 @@ class DeviceOnline:
 
 @dataclass(frozen=True, slots=True)
 class DeviceOffline:
-    """The device deregistered (`deregistered`), fell silent (`keepalive_timeout`) or was deleted (`deleted`)."""
+    """The device deregistered, fell silent (`keepalive_timeout`), let its registration lapse by the strict policy (`expired`),
+    was sent to another server (`redirected`), stands outside the networks that are allowed now (`not_allowed`) or was deleted.
+    """
 
     device_id: DeviceId
-    cause: Literal["deregistered", "keepalive_timeout", "deleted"]
+    cause: OfflineCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +238,30 @@ class RegistrationRefused:
     source: str
     reason: str
     at: datetime | None = None
+
+
+#: Why an identifier is in quarantine: nobody has accepted it, though it proved the domain's password; its password is wrong;
+#: the domain's password is switched off, so that it needs one of its own.
+StrangerReason = Literal["unknown", "wrong-password", "no-password"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """An identifier that wants to register and is no device of ours. Source and words are of its last attempt."""
+
+    device_id: DeviceId
+    source: str
+    user_agent: str
+    reason: StrangerReason
+    count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceQuarantined:
+    """An identifier that nobody knows has tried to register for the first time."""
+
+    device_id: DeviceId
+    source: str
+    reason: StrangerReason

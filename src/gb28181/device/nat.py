@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
-from collections import OrderedDict
 from typing import Final
 
 from gb28181.device.model import Route
@@ -44,34 +44,45 @@ class KeepAlives:
     """Says whose hole is to be kept open now. Times are monotonic seconds.
 
     Args:
-        period_s: Between two keep-alives of one device; 0 for none at all.
         burst: Most that are due in one call; the rest comes with the next.
     """
 
-    def __init__(self, period_s: float, *, burst: int = 200) -> None:
-        self._period_s = period_s
+    def __init__(self, *, burst: int = 200) -> None:
         self._burst = burst
-        self._due: OrderedDict[DeviceId, float] = OrderedDict()  # all wait equally long: the first is the next
+        self._periods: dict[DeviceId, float] = {}
+        self._due: dict[DeviceId, float] = {}
+        self._heap: list[tuple[float, DeviceId]] = []  # an entry whose time is not the one in `_due` is old
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._periods)
 
-    def add(self, device_id: DeviceId, now: float) -> None:
-        """Begins; a device that is there keeps its turn."""
-        if self._period_s > 0:
-            self._due.setdefault(device_id, now + self._period_s)
+    def add(self, device_id: DeviceId, now: float, period_s: float) -> None:
+        """Begins; a device that is there keeps its turn, unless its period changes.
+
+        Args:
+            period_s: Between two keep-alives; 0 for none at all.
+        """
+        if self._periods.get(device_id) == period_s:
+            return
+        self.remove(device_id)
+        if period_s > 0:
+            self._periods[device_id] = period_s
+            self._enqueue(device_id, now + period_s)
 
     def remove(self, device_id: DeviceId) -> None:
+        self._periods.pop(device_id, None)
         self._due.pop(device_id, None)
 
     def due(self, now: float) -> list[DeviceId]:
         """Whose turn it is; each is due again a period later."""
         found: list[DeviceId] = []
-        while self._due and len(found) < self._burst:
-            device_id, when = next(iter(self._due.items()))
-            if when > now:
-                break
-            found.append(device_id)
-            self._due[device_id] = now + self._period_s
-            self._due.move_to_end(device_id)
+        while self._heap and self._heap[0][0] <= now and len(found) < self._burst:
+            when, device_id = heapq.heappop(self._heap)
+            if self._due.get(device_id) == when:
+                found.append(device_id)
+                self._enqueue(device_id, now + self._periods[device_id])
         return found
+
+    def _enqueue(self, device_id: DeviceId, when: float) -> None:
+        self._due[device_id] = when
+        heapq.heappush(self._heap, (when, device_id))

@@ -1,14 +1,15 @@
 """Which registered devices are alive (§9.6.1 d-e).
 
 A device is online from a REGISTER or keepalive until nothing was heard for `max(offline_after_s, misses x the interval that
-it really keeps)`; the interval is learned from its keepalives. One heap of deadlines serves all devices: a keepalive costs a
+it really keeps)`; the interval is learned from its keepalives, unless an operator has set it: then it is offline after exactly
+`misses x interval`. One heap of deadlines serves all devices: a keepalive costs a
 few dictionary operations, because an entry that comes up too early is simply put back.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from gb28181.ids import DeviceId
@@ -18,6 +19,7 @@ DUPLICATE_S: Final = 10.0
 #: Longest interval believed; a longer gap is an outage.
 LONGEST_INTERVAL_S: Final = 600.0
 _REMEMBERED: Final = 5
+_NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,19 @@ class _Watch:
     """Args:
     deadline: None while offline.
     queued: The deadline of its one valid heap entry, None when there is none.
+    interval: Learned, or set when `is_set`; 0 unknown.
+    ends: When it is offline whatever was heard.
     """
 
     device_id: DeviceId
     interval: float
+    misses: int
+    is_set: bool = False
+    ends: float = _NEVER
     deadline: float | None = None
     queued: float | None = None
     last_keepalive: float | None = None
-    gaps: list[float] = field(default_factory=list)
+    gaps: tuple[float, ...] = ()
 
 
 class Presence:
@@ -50,7 +57,7 @@ class Presence:
 
     Args:
         offline_after_s: Shortest silence that means offline.
-        misses: Consecutive missed keepalives that mean offline.
+        misses: Consecutive missed keepalives that mean offline, of a device that has no number of its own.
         interval_s: Interval of a device that has not shown its own yet.
     """
 
@@ -78,8 +85,22 @@ class Presence:
 
     def restore(self, device_id: DeviceId, interval_s: float, now: float) -> None:
         """A device that was registered before our restart is online, with full patience; no event."""
-        self._watch(device_id).interval = interval_s
-        self._heard(self._watch(device_id), now)
+        watch = self._watch(device_id)
+        if not watch.is_set:
+            watch.interval = interval_s
+        self._heard(watch, now)
+
+    def agree(self, device_id: DeviceId, *, interval_s: float, misses: int, ends: float = _NEVER) -> None:
+        """What holds for a device from its next sign of life on.
+
+        Args:
+            interval_s: 0: learned from its keepalives.
+            ends: When it is offline whatever is heard: the end of a registration that nothing revives.
+        """
+        watch = self._watch(device_id)
+        if watch.is_set or interval_s:
+            watch.interval, watch.is_set, watch.gaps = interval_s, bool(interval_s), ()
+        watch.misses, watch.ends = misses, ends
 
     def registered(self, device_id: DeviceId, now: float) -> list[WentOnline]:
         """A REGISTER was accepted; it tells nothing about the interval of keepalives."""
@@ -88,8 +109,10 @@ class Presence:
         return self._heard(watch, now)
 
     def keepalive(self, device_id: DeviceId, now: float) -> list[WentOnline]:
-        watch = self._watch(device_id)
-        if watch.last_keepalive is None:
+        watch = self._watches.get(device_id) or self._watch(device_id)
+        if watch.is_set:
+            pass
+        elif watch.last_keepalive is None:
             watch.last_keepalive = now
         elif (gap := now - watch.last_keepalive) >= DUPLICATE_S:
             watch.last_keepalive = now
@@ -136,12 +159,16 @@ class Presence:
     def _watch(self, device_id: DeviceId) -> _Watch:
         watch = self._watches.get(device_id)
         if watch is None:
-            watch = self._watches[device_id] = _Watch(device_id, 0.0)
+            watch = self._watches[device_id] = _Watch(device_id, 0.0, self._misses)
         return watch
 
     def _heard(self, watch: _Watch, now: float) -> list[WentOnline]:
         was_online = watch.deadline is not None
-        watch.deadline = now + max(self._offline_after_s, self._misses * (watch.interval or self._interval_s))
+        if watch.is_set:
+            patience = watch.misses * watch.interval
+        else:
+            patience = max(self._offline_after_s, watch.misses * (watch.interval or self._interval_s))
+        watch.deadline = min(now + patience, watch.ends)
         # A later entry would find an earlier deadline too late; an earlier one is put back when it comes up.
         if watch.queued is None or watch.deadline < watch.queued:
             self._enqueue(watch)
@@ -157,7 +184,6 @@ class Presence:
 
     def _learn(self, watch: _Watch, gap: float) -> None:
         """The median of the last gaps: a lost keepalive or an outage does not move it; one gap alone proves nothing."""
-        watch.gaps.append(gap)
-        del watch.gaps[:-_REMEMBERED]
+        watch.gaps = (*watch.gaps, gap)[-_REMEMBERED:]
         if len(watch.gaps) >= 2:
             watch.interval = sorted(watch.gaps)[(len(watch.gaps) - 1) // 2]

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 from gb28181.config import Settings
-from gb28181.device.model import NOTHING, Device, DeviceCharset, Edition, Profile, ProfileValue
+from gb28181.device.model import NOTHING, Device, Edition, Profile, ProfileValue
 from gb28181.errors import Invalid
+from gb28181.manscdp.edition import edition_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,13 +56,12 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 #: Profiles that are kept made; an installation that sets every device otherwise has them made anew.
 _MOST_MADE: Final = 1000
 _KINDS: Final = get_type_hints(Profile)
-_CHARSETS: Final[Mapping[Edition, DeviceCharset]] = {"2011": "gb2312", "2016": "gb2312", "2022": "gb18030"}  # §6.10
+_DIGITS: Final = frozenset("123456789")
 
 
-def edition_of(version: str) -> Edition | None:
-    """Edition of an X-GB-Ver (Annex I): 1.0 and 1.1 are 2011, 2.0 is 2016, 3.0 and later 2022; None for anything else."""
-    major = version.strip().partition(".")[0]
-    return {"1": "2011", "2": "2016"}.get(major) or ("2022" if major.isdecimal() and int(major) >= 3 else None)  # type: ignore[return-value]
+def declared_edition(version: str) -> Edition | None:
+    """Edition of an X-GB-Ver (Annex I); None where it says nothing."""
+    return cast("Edition", str(edition_of(version))) if version.strip()[:1] in _DIGITS else None
 
 
 def checked(name: str, value: object) -> ProfileValue:
@@ -108,7 +108,7 @@ class Profiles:
         self._rows = {vendor.name: vendor for vendor in VENDORS}
         for name, fields in configured.items():
             self._rows[name] = _configured(name, fields, self._rows.get(name))
-        self._made: dict[tuple[str, Edition, tuple[tuple[str, ProfileValue], ...]], Profile] = {}
+        self._made: dict[tuple[str, str, str, tuple[tuple[str, ProfileValue], ...]], Profile] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> Profiles:
@@ -122,9 +122,10 @@ class Profiles:
             catalog_gap_s=catalog.quiet_s,
             date_header=sip.date_header,
             keep_open_s=sip.nat_keepalive_s,
+            keepalive_policy=sip.keepalive_policy,
             keepalive_misses=sip.keepalive_misses,
         )
-        return cls(base)
+        return cls(base, settings.profiles)
 
     def vendors(self) -> list[str]:
         """Names of all rows."""
@@ -152,13 +153,15 @@ class Profiles:
         """The profile of a device as it is now."""
         overrides = device.overrides
         row = self._row(device)
-        edition = edition_of(device.gb_version)
-        key = (row.name, edition or "2016", tuple(sorted(overrides.items())))
+        edition = declared_edition(device.gb_version)
+        key = (row.name, edition or "", device.edition_hint, tuple(sorted(overrides.items())))
         profile = self._made.get(key)
         if profile is None:
-            declared = {} if edition is None else {"edition": edition}
-            changes: dict[str, Any] = {**row.changes, **declared, **overrides, "vendor": row.name}
-            changes.setdefault("charset", _CHARSETS[changes.get("edition", self.base.edition)])
+            hinted = {"edition": device.edition_hint} if device.edition_hint else {}
+            declared = {"edition": edition} if edition else {}
+            changes: dict[str, Any] = {**hinted, **row.changes, **declared, **overrides, "vendor": row.name}
+            if changes.get("edition", self.base.edition) == "2022":
+                changes.setdefault("charset", "gb18030")  # §6.10
             profile = dataclasses.replace(self.base, **changes)
             if len(self._made) >= _MOST_MADE:
                 self._made.clear()

@@ -1,4 +1,4 @@
-"""What becomes of a REGISTER (§9.1, RFC 3261 §10.3): challenged, refused, accepted or ended.
+"""What becomes of a REGISTER (§9.1, RFC 3261 §10.3): challenged, refused, sent elsewhere, accepted or ended.
 
 Every REGISTER proves itself by digest, a renewal (quirk Q10) and a deregistration too. Who guesses passwords is slowed
 by (device, source), so that nobody locks a camera out from elsewhere.
@@ -7,25 +7,26 @@ by (device, source), so that nobody locks a camera out from elsewhere.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from gb28181.clock import beijing
 from gb28181.config import SipSettings
-from gb28181.device.model import RegistrationRefused
+from gb28181.device.model import StrangerReason
+from gb28181.device.networks import is_within
+from gb28181.device.wrong_passwords import WrongPasswords
 from gb28181.ids import DeviceId, device_id
 from gb28181.ports import SipRequest
-from gb28181.sip.digest import DigestServer, Verdict
+from gb28181.sip.digest import Algorithm, DigestServer, Verdict
 from gb28181.sip.headers import address_uri
 
 MAX_EXPIRES_S: Final = 30 * 86400
 _MAX_URI: Final = 255
 
-_MAX_REFUSALS: Final = 200
 _VERSION: Final = ("X-GB-Ver", "3.0")  # Annex I
 _CONTACT_EXPIRES: Final = re.compile(r";\s*expires\s*=\s*\"?(\d{1,10})\b", re.IGNORECASE | re.ASCII)
+_SHA256: Final = re.compile(r"\balgorithm\s*=\s*\"?SHA-256\b(?!-)", re.IGNORECASE | re.ASCII)
 _NUMBER: Final = re.compile(r"\s*(\d{1,10})\s*", re.ASCII)
 
 
@@ -44,33 +45,58 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an identifier may register.
+
+    Args:
+        password: Its own or the domain's; "" admits nobody.
+        is_known: It is a device of ours; any other is a stranger.
+        is_welcome: A stranger that proves the domain's password becomes a device.
+        networks: Where it must come from, all of them met; empty ones say nothing.
+        redirect: URI of the server to which it is sent on, "" for none.
+        digest: What it is challenged with; SHA-256 is offered beside MD5, never alone.
+    """
+
+    password: str
+    is_known: bool = True
+    is_welcome: bool = True
+    networks: tuple[tuple[str, ...], ...] = ()
+    redirect: str = ""
+    digest: Algorithm = "MD5"
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Answer 401.
 
     Args:
+        challenges: Values of WWW-Authenticate, the strongest first (RFC 8760 §2.3).
         reason: Why, when a wrong password and not its mere absence is the cause; "" otherwise.
+        stranger: Why it goes into quarantine, where it is no device of ours.
     """
 
-    header: str
+    challenges: tuple[str, ...]
     stale: bool = False
     reason: str = ""
+    stranger: StrangerReason | None = None
 
     @property
     def status(self) -> int:
         return 401
 
     def headers(self) -> list[tuple[str, str]]:
-        return [("WWW-Authenticate", self.header), _VERSION]
+        return [*(("WWW-Authenticate", value) for value in self.challenges), _VERSION]
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer 403, or 423 with `min_expires_s`."""
+    """Answer 403, or 423 with `min_expires_s`; `stranger` as of a challenge."""
 
     status: int
     reason: str
     retry_after_s: int = 0
     min_expires_s: int = 0
+    stranger: StrangerReason | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         found = [_VERSION]
@@ -82,11 +108,31 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """Answer 302: register with this server instead (2022 §9.1.2.3)."""
+
+    uri: str
+    expires_s: int
+
+    @property
+    def status(self) -> int:
+        return 302
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Contact", f"<{self.uri}>"), ("Expires", str(self.expires_s)), _VERSION]
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
-    """Answer 200; `expires_s` 0 means that the registration ended."""
+    """Answer 200; `expires_s` 0 means that the registration ended.
+
+    Args:
+        username: That of the digest where it is not the device's identifier (quirk Q22), else "".
+    """
 
     contact: str
     expires_s: int
+    username: str = ""
 
     def headers(self, date: datetime | None) -> list[tuple[str, str]]:
         """Args:
@@ -98,73 +144,21 @@ class Accept:
         return found
 
 
-Decision = Challenge | Refuse | Accept
-
-
-class WrongPasswords:
-    """Counts failures of (device, source) and says how long such a pair has to wait.
-
-    Args:
-        max_pairs: The pair that failed longest ago is forgotten when there are more.
-    """
-
-    FREE: Final = 5
-    LONGEST_WAIT_S: Final = 60.0
-    DECAY_S: Final = 120.0  # a quiet time after which one failure is forgiven
-
-    def __init__(self, *, max_pairs: int = 10_000) -> None:
-        self._max_pairs = max_pairs
-        self._pairs: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
-
-    def wait_s(self, pair: tuple[str, str], now: float) -> float:
-        """Seconds in which no attempt of this pair is looked at, 0 for none."""
-        count, last = self._pairs.get(pair, (0, now))
-        if count <= self.FREE:
-            return 0.0
-        return max(0.0, last + min(2.0 ** (count - self.FREE - 1), self.LONGEST_WAIT_S) - now)
-
-    def failed(self, pair: tuple[str, str], now: float) -> int:
-        """Books a failure; how many there are now."""
-        count, last = self._pairs.pop(pair, (0, now))
-        count = max(0, count - int((now - last) / self.DECAY_S)) + 1
-        self._pairs[pair] = (count, now)
-        if len(self._pairs) > self._max_pairs:
-            self._pairs.popitem(last=False)
-        return count
-
-    def succeeded(self, pair: tuple[str, str]) -> None:
-        self._pairs.pop(pair, None)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-
-class Refusals:
-    """The last refused registrations, one per device and source host."""
-
-    def __init__(self) -> None:
-        self._found: OrderedDict[tuple[str, str], RegistrationRefused] = OrderedDict()
-
-    def add(self, refused: RegistrationRefused, host: str) -> None:
-        self.clear(refused.device_id, host)
-        self._found[refused.device_id, host] = refused
-        if len(self._found) > _MAX_REFUSALS:
-            self._found.popitem(last=False)
-
-    def clear(self, device_id: str, host: str) -> None:
-        """The device has registered from there after all."""
-        self._found.pop((device_id, host), None)
-
-    def newest_first(self) -> list[RegistrationRefused]:
-        return list(reversed(self._found.values()))
+Decision = Challenge | Refuse | Redirect | Accept
 
 
 class Registrar:
-    """Decides about one REGISTER at a time."""
+    """Decides about one REGISTER at a time.
 
-    def __init__(self, settings: SipSettings, digest: DigestServer) -> None:
+    Args:
+        digest: Challenges with MD5, and verifies what answers that.
+        strong: With SHA-256, for devices that are set to it (RFC 8760).
+    """
+
+    def __init__(self, settings: SipSettings, digest: DigestServer, strong: DigestServer) -> None:
         self._settings = settings
         self._digest = digest
+        self._strong = strong
         self._wrong = WrongPasswords()
 
     def read(self, request: SipRequest) -> Register:
@@ -181,41 +175,60 @@ class Registrar:
         uri = address_uri(contact)[:_MAX_URI] or source
         return Register(identifier, uri, self._expires(contact, request.headers.get("expires", "")))
 
-    def decide(self, register: Register, request: SipRequest, password: str, *, now: float, utc: float) -> Decision:
+    def decide(self, register: Register, request: SipRequest, terms: Terms, *, now: float, utc: float) -> Decision:
         """Args:
-        password: The device's own or the domain's; "" refuses everybody.
         now: Monotonic seconds.
         utc: Seconds since 1970; nonces must survive a restart.
         """
         source = request.route.remote.host
+        if (outside := next((some for some in terms.networks if not is_within(source, some)), None)) is not None:
+            return Refuse(403, f"{source} is in none of the networks from which it may register: {', '.join(outside)}")
         pair = (register.device_id, source)
         authorization = request.headers.get("authorization", "")
         if authorization and (wait := self._wrong.wait_s(pair, now)) > 0:
             return Refuse(403, "too many wrong passwords from this address", retry_after_s=int(wait) + 1)
-        proof = self._digest.verify(
+        is_strong = terms.digest == "SHA-256" and _SHA256.search(authorization) is not None
+        proof = (self._strong if is_strong else self._digest).verify(
             authorization,
             method=request.method,
             uri=request.uri,
             device_id=register.device_id,
             source=source,
-            password=password,
+            password=terms.password,
             now=utc,
         )
         if proof.verdict is Verdict.MISSING:
-            return Challenge(self._digest.challenge(utc, source=source))
+            return Challenge(self._challenges(terms, utc, source))
         if proof.verdict is Verdict.STALE:
-            return Challenge(self._digest.challenge(utc, source=source, stale=True), stale=True)
-        if not password:
-            return Refuse(403, "no password is set: set sip.password, or give the device one of its own")
+            return Challenge(self._challenges(terms, utc, source, stale=True), stale=True)
+        if not terms.password:
+            reason = "no password is set: give the device one of its own, or switch sip.domain_password on"
+            return Refuse(403, reason, stranger=None if terms.is_known else "no-password")
         if proof.verdict is Verdict.WRONG:
+            stranger: StrangerReason | None = None if terms.is_known else "wrong-password"
             if self._wrong.failed(pair, now) > self._settings.wrong_passwords_before_403:
-                return Refuse(403, proof.reason)
-            return Challenge(self._digest.challenge(utc, source=source), reason=proof.reason)
+                return Refuse(403, proof.reason, stranger=stranger)
+            return Challenge(self._challenges(terms, utc, source), reason=proof.reason, stranger=stranger)
         self._wrong.succeeded(pair)
+        return self._admit(register, terms, "" if proof.username == register.device_id else proof.username)
+
+    def _admit(self, register: Register, terms: Terms, username: str) -> Decision:
+        """What becomes of one that has proved itself."""
+        if not (terms.is_known or terms.is_welcome):
+            return Refuse(403, "it knows the domain's password, and waits in quarantine to be accepted", stranger="unknown")
+        if register.expires_s and terms.redirect:
+            return Redirect(terms.redirect, self._settings.register_expires_s)
         if 0 < register.expires_s < self._settings.register_min_expires_s:
             reason = f"expires {register.expires_s} s is below the minimum of {self._settings.register_min_expires_s} s"
             return Refuse(423, reason, min_expires_s=self._settings.register_min_expires_s)
-        return Accept(register.contact, register.expires_s)
+        return Accept(register.contact, register.expires_s, username)
+
+    def _challenges(self, terms: Terms, utc: float, source: str, *, stale: bool = False) -> tuple[str, ...]:
+        """One line, and a second only for a device that is set to it: old firmware breaks at two."""
+        plain = self._digest.challenge(utc, source=source, stale=stale)
+        if terms.digest != "SHA-256":
+            return (plain,)
+        return (self._strong.challenge(utc, source=source, stale=stale), plain)
 
     def _expires(self, contact: str, header: str) -> int:
         """Contact's parameter, then the header, then the default (W5, quirk Q16; RFC 3261 §10.3 step 7)."""

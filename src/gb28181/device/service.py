@@ -1,4 +1,4 @@
-"""Devices: registrations, presence and simple queries (§9.1, §9.5, §9.6).
+"""Devices: registrations, presence and simple queries (§9.1, §9.5, §9.6). Wires the parts, and is all that others call.
 
 Everything is in memory (`directory.py`); a keepalive never waits for the database (quirk Q13). What is offline has no route,
 and neither has what was not heard since our start (`addresses.py`, W16).
@@ -8,55 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import CatalogFinished
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
 from gb28181.device.addresses import Addresses, is_same
+from gb28181.device.administration import Administration
 from gb28181.device.directory import Directory, Peer
-from gb28181.device.info import MAX_TEXT, WORKERS, DeviceInfos
-from gb28181.device.model import (
-    Device,
-    DeviceChanged,
-    DeviceOffline,
-    DeviceOnline,
-    Profile,
-    ProfileValue,
-    RegistrationRefused,
-    Route,
-)
+from gb28181.device.info import WORKERS, DeviceInfos
+from gb28181.device.lifesigns import LifeSigns
+from gb28181.device.model import Device, DeviceChange, Profile, RegistrationRefused, Route, Stranger
 from gb28181.device.presence import Presence
 from gb28181.device.profile import Profiles
 from gb28181.device.queries import Queries, Target
-from gb28181.device.registrations import Registrations, count_faults
-from gb28181.errors import Conflict, Invalid, WireError
+from gb28181.device.registrar import Registrar
+from gb28181.device.registrations import Registrations
+from gb28181.device.tells import Tells
 from gb28181.ids import DeviceId
-from gb28181.ids import device_id as checked_id
 from gb28181.manscdp.commands.notify import Keepalive
 from gb28181.ports import DeviceStore, Secrets, Signalling, SipRequest
 from gb28181.router import Admission, Inbound
 from gb28181.sip.digest import DigestServer
 
-logger = logging.getLogger(__name__)
-
-#: A device that proves alive is written at most this often; what matters is written at once.
-_SAVE_EVERY_S: Final = 300.0
-NO_CHANGE: Final[Mapping[str, ProfileValue | None]] = MappingProxyType({})
-
 
 class DeviceService:
     """All devices of this platform.
 
-    `async with` runs its timers, its probes and its DeviceInfo queries.
+    `async with` runs its timers, its probes and its queries.
 
     Args:
+        digest, strong: Challenge with MD5 and with SHA-256.
         domain_password: SIP password of a device that has none of its own; "" admits only devices that have one.
         monotonic: Seconds that never jump.
     """
@@ -71,47 +58,61 @@ class DeviceService:
         bus: Bus,
         clock: Clock,
         digest: DigestServer,
+        strong: DigestServer,
         domain_password: str,
         profiles: Profiles,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._counters: Counter[str] = Counter()
-        self._secrets = secrets
-        self._bus = bus
         self._clock = clock
         self._profiles = profiles
         self._monotonic = monotonic
+        self._counters: Counter[str] = Counter()
+        self._background = Background()
         self._presence = Presence(
             offline_after_s=settings.offline_after_s,
             misses=settings.keepalive_misses,
             interval_s=settings.keepalive_interval_s,
         )
         self._directory = Directory(store, profiles, monotonic=monotonic)
+        self._life = LifeSigns(
+            self._directory, self._presence, bus=bus, clock=clock, monotonic=monotonic, counters=self._counters
+        )
         first_sn = int(clock.utc().timestamp())
         self._queries = Queries(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
-        self._infos = DeviceInfos(self._directory, query=self.query, bus=bus, counters=self._counters)
+        self._infos = DeviceInfos(
+            self._directory,
+            self._life,
+            self._presence,
+            query=self.query,
+            bus=bus,
+            clock=clock,
+            monotonic=monotonic,
+            counters=self._counters,
+            check_every_s=settings.clock_check_hours * 3600,
+        )
+        self._tells = Tells(self._directory, self._life)
         self._addresses = Addresses(
             self._directory,
             self._presence,
             signalling=signalling,
             queries=self._queries,
             bus=bus,
-            nat_keepalive_s=settings.nat_keepalive_s,
             monotonic=monotonic,
             counters=self._counters,
-            start=self._start,
-            alive=self._alive,
+            start=lambda work: self._background.start(work, "device probe"),
+            alive=self._life.alive,
         )
         self._registrations = Registrations(
             settings,
             self._directory,
             self._presence,
             self._addresses,
+            self._life,
+            registrar=Registrar(settings, digest, strong),
             signalling=signalling,
             secrets=secrets,
-            digest=digest,
-            domain_password=domain_password,
+            domain_password=domain_password if settings.domain_password else "",
             bus=bus,
             clock=clock,
             monotonic=monotonic,
@@ -119,8 +120,18 @@ class DeviceService:
             profiles=profiles,
             want_info=self._infos.want,
         )
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._administration = Administration(
+            self._directory,
+            self._registrations.quarantine,
+            profiles,
+            server_id=settings.server_id,
+            store=store,
+            secrets=secrets,
+            bus=bus,
+            clock=clock,
+            changed=self._treat_anew,
+            removed=self._forget,
+        )
         bus.subscribe(CatalogFinished, self._catalog_finished)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -131,64 +142,58 @@ class DeviceService:
         now, utc = self._monotonic(), self._clock.utc()
         for device in await self._store.load_devices():
             registration = device.registration
+            if not self._registrations.may_stay(device):
+                device, registration = device.with_changes(registration=None), None  # the networks were changed meanwhile
             if registration is not None:
                 # Connections of an earlier process are gone, and their numbers are given out anew.
                 registration = dataclasses.replace(registration, route=dataclasses.replace(registration.route, connection=0))
                 device = device.with_changes(registration=registration)
             peer = self._directory.add(device)
             if registration is not None and registration.expires_at > utc:
+                self._life.agree(peer)
                 self._presence.restore(device.device_id, device.keepalive_interval_s, now)
                 self._addresses.keep_open(peer)
 
     async def __aenter__(self) -> DeviceService:
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._start(self._run_timer())
-        self._start(self._addresses.confirm_restored())
-        self._start(self._addresses.run_keep_alives())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "device timer", forever=True)
+        self._background.spawn(self._addresses.confirm_restored, "device confirmation")
+        self._background.spawn(self._addresses.run_keep_alives, "device keep-alives", forever=True)
+        self._background.spawn(self._infos.run_clock_checks, "device clocks", forever=True)
         for _ in range(WORKERS):
-            self._start(self._infos.run_worker())
+            self._background.spawn(self._infos.run_worker, "device queries", forever=True)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        group, self._group = self._group, None
-        for task in self._tasks:
-            task.cancel()
-        if group is not None:
-            await group.__aexit__(None, None, None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._group is None:
-            work.close()
-            return
-        task = self._group.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:  # border of background tasks: a fault in one must not end the others
-            self._counters["background_failures"] += 1
-            logger.exception("background task failed")
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     # --- what others ask -------------------------------------------------------------------------------------------
 
     def devices(self) -> list[Device]:
+        """All; `last_seen_at`, `faults` and the clock of each may be minutes old: `get` has them of now."""
         return [peer.device for peer in self._directory.peers()]
 
     def get(self, device_id: str) -> Device:
         """Raises:
         NotFound: No such device.
         """
-        return self._directory.get(device_id).device
+        return self._directory.get(device_id).current()
 
     def is_online(self, device_id: str) -> bool:
         return self._presence.is_online(DeviceId(device_id))
+
+    def keepalive_interval_s(self, device_id: str) -> float:
+        """The interval that a device keeps, learned or set; 0 while it is unknown."""
+        return self._presence.interval_s(DeviceId(device_id))
 
     def profile(self, device_id: str) -> Profile:
         """How a device is treated: its edition, its charset and what its vendor does otherwise; of an unknown one, as any."""
         peer = self._directory.find(device_id)
         return peer.device.profile if peer is not None else self._profiles.base
+
+    def vendors(self) -> list[str]:
+        """Names of vendors that a device may be set to."""
+        return self._profiles.vendors()
 
     def route(self, device_id: str) -> Route:
         """The way to a device.
@@ -201,11 +206,19 @@ class DeviceService:
 
     def refusals(self) -> list[RegistrationRefused]:
         """The last refused registrations, one per device and source, newest first."""
-        return self._registrations.refusals()
+        return self._registrations.refusals.newest_first()
+
+    def strangers(self) -> list[Stranger]:
+        """Who wants to register and is no device of ours, newest first."""
+        return self._registrations.quarantine.newest_first()
+
+    def one_source(self) -> str:
+        """The address from which all devices come, "" unless several come from one: a bridge or NAT in front of us (Q39)."""
+        return self._addresses.one_source()
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return dict(self._counters)
+        return {**self._counters, "background_failures": self._background.failures}
 
     def gauges(self) -> dict[str, int]:
         """How many devices are known, online, unconfirmed since our start, and kept open through a NAT now."""
@@ -216,78 +229,53 @@ class DeviceService:
                 not peer.is_confirmed and self._presence.is_online(peer.device.device_id) for peer in self._directory.peers()
             ),
             "kept_open": self._addresses.kept_open,
+            "strangers": len(self._registrations.quarantine),
         }
 
-    # --- what operators change -------------------------------------------------------------------------------------
+    # --- what operators change (see administration.py) -------------------------------------------------------------
 
     async def provision(self, device_id: str, *, name: str = "", password: str = "") -> Device:
-        """Adds a device that has not registered yet.
+        """Raises: Invalid, Conflict."""
+        return await self._administration.provision(device_id, name=name, password=password)
+
+    async def accept(self, device_id: str, *, name: str = "", password: str = "") -> Device:
+        """Raises: NotFound, Invalid."""
+        return await self._administration.accept(device_id, name=name, password=password)
+
+    def dismiss(self, device_id: str) -> None:
+        """Takes a stranger off the list; it is back when it tries again.
 
         Raises:
-            Invalid: The identifier or the name cannot be used.
-            Conflict: The device exists.
+            NotFound: It is not there.
         """
-        try:
-            identifier = checked_id(device_id)
-        except WireError as error:
-            raise Invalid(error.reason) from None
-        if identifier in self._directory:
-            raise Conflict(f"device {identifier} exists already")
-        device = Device(identifier, name=_name(name), password=self._sealed(password), created_at=self._clock.utc())
-        self._directory.add(device)
-        await self._store.save_device_now(device)
-        self._bus.publish(DeviceChanged(identifier))
-        return device
+        self._registrations.quarantine.remove(self._registrations.quarantine.get(device_id).device_id)
 
-    async def update(
-        self,
-        device_id: str,
-        *,
-        name: str | None = None,
-        password: str | None = None,
-        overrides: Mapping[str, ProfileValue | None] = NO_CHANGE,
-    ) -> Device:
-        """Changes what is given; an empty password means the domain's password.
-
-        Args:
-            overrides: Fields of its profile; None takes back what an operator set.
-
-        Raises:
-            NotFound: No such device.
-            Invalid: The name or a field of the profile cannot be used.
-        """
-        peer = self._directory.get(device_id)
-        changes: dict[str, object] = {}
-        if name is not None:
-            changes["name"] = _name(name)
-        if password is not None:
-            changes["password"] = self._sealed(password)
-        if overrides:
-            changes["overrides"] = self._profiles.merged(peer.device.overrides, overrides)
-        self._directory.change(peer, **changes)
-        await self._store.save_device_now(peer.device)
-        self._bus.publish(DeviceChanged(peer.device.device_id))
-        return peer.device
+    async def update(self, device_id: str, change: DeviceChange) -> Device:
+        """Raises: NotFound, Invalid."""
+        return await self._administration.update(device_id, change)
 
     async def remove(self, device_id: str) -> None:
-        """Forgets a device and its channels; one that still knows a password appears again.
-
-        Raises:
-            NotFound: No such device.
-        """
-        peer = self._directory.get(device_id)
-        device = peer.device
-        self._directory.remove(peer)
-        self._presence.forget(device.device_id)
-        self._infos.forget(device.device_id)
-        await self._store.delete_device(device.device_id)
-        self._bus.publish(DeviceOffline(device.device_id, "deleted"))
+        """Raises: NotFound."""
+        await self._administration.remove(device_id)
 
     def remember_media_transport(self, device_id: str, transport: Literal["udp", "tcp"]) -> None:
         """What worked for media last; unknown devices are ignored."""
         peer = self._directory.find(device_id)
         if peer is not None and peer.device.media_transport != transport:
             self._directory.change(peer, media_transport=transport)
+
+    def _treat_anew(self, peer: Peer) -> None:
+        """Its profile or networks may be others now."""
+        if not self._registrations.may_stay(peer.device):
+            self._life.end(peer, "not_allowed")
+        self._life.agree(peer)
+        self._addresses.keep_open(peer)
+
+    def _forget(self, peer: Peer) -> None:
+        identifier = peer.device.device_id
+        self._presence.forget(identifier)
+        self._infos.forget(identifier)
+        self._registrations.forget(identifier)
 
     # --- queries ---------------------------------------------------------------------------------------------------
 
@@ -319,7 +307,7 @@ class DeviceService:
         return await self._queries.ask(self._target(device_id), command, timeout_s=timeout_s)
 
     def _target(self, device_id: str) -> Target:
-        return self._addresses.target(self.get(device_id), self.route(device_id))
+        return self._addresses.target(self._directory.get(device_id).device, self.route(device_id))
 
     # --- what arrives (see handlers.py) ----------------------------------------------------------------------------
 
@@ -337,12 +325,14 @@ class DeviceService:
         peer = self._directory.find(inbound.device_id)
         if peer is None or peer.device.registration is None:
             return
-        came = inbound.request.route
-        if not is_same(peer.device.registration.route, came):
-            self._addresses.probe(peer, came)
+        request = inbound.request
+        if not is_same(peer.device.registration.route, request.route):
+            self._addresses.probe(peer, request.route)
             if not self._addresses.is_usable(peer):
                 return  # it is back when its new address has answered, not at the old one, which may be another's
-        self._alive(peer)
+        self._life.alive(peer)
+        if "date" in request.headers:
+            self._life.tell_time(peer, request.headers["date"], self._clock.utc())
 
     def answered(self, inbound: Inbound[Any]) -> None:
         """A Response to a query of ours."""
@@ -352,7 +342,13 @@ class DeviceService:
     # --- who may speak (router.Peers) ------------------------------------------------------------------------------
 
     def admit(self, device_id: DeviceId, request: SipRequest) -> Admission:
-        return self._addresses.admit(device_id, request)
+        peer = self._directory.find(device_id)
+        if peer is None:
+            return "refused"
+        if self._life.has_lapsed(peer):
+            self._counters["lapsed_refused"] += 1
+            return "refused"
+        return self._addresses.admit(peer, request)
 
     def at_address(self, request: SipRequest) -> DeviceId | None:
         return self._addresses.at_address(request)
@@ -362,18 +358,22 @@ class DeviceService:
         if peer is not None:
             self._addresses.seen(peer)
 
+    def told(self, device_id: DeviceId, command: object) -> None:
+        """What a command says beside what it is for: the device's time, and the edition that knows it."""
+        self._tells.told(device_id, command)
+
     def count_faults(self, device_id: DeviceId, faults: Mapping[str, int]) -> None:
-        count_faults(self._directory.find(device_id), faults)
+        peer = self._directory.find(device_id)
+        if peer is not None:
+            utc = self._clock.utc()
+            for name, count in faults.items():
+                peer.count_fault(name, utc, count=count)
 
     # --- time ------------------------------------------------------------------------------------------------------
 
     def expire(self) -> None:
         """Takes devices offline that have been silent too long."""
-        for event in self._presence.expire(self._monotonic()):
-            logger.info("device offline", extra={"device_id": event.device_id, "cause": "keepalive_timeout"})
-            self._counters["keepalive_timeouts"] += 1
-            self._directory.save(self._directory.get(event.device_id))
-            self._bus.publish(DeviceOffline(event.device_id, "keepalive_timeout"))
+        self._life.expire()
 
     def send_keep_alives(self) -> None:
         """Keeps the ways to devices behind a NAT open; those whose turn it is."""
@@ -383,30 +383,6 @@ class DeviceService:
         while True:
             await asyncio.sleep(1.0)
             self.expire()
-
-    def _sealed(self, password: str) -> bytes | None:
-        return self._secrets.seal(password) if password else None
-
-    # --- life signs ------------------------------------------------------------------------------------------------
-
-    def _alive(self, peer: Peer) -> None:
-        device, now, utc = peer.device, self._monotonic(), self._clock.utc()
-        appears = bool(self._presence.keepalive(device.device_id, now)) or not peer.is_confirmed
-        peer.is_confirmed = True
-        registration = device.registration
-        changes: dict[str, object] = {"last_seen_at": utc, "keepalive_interval_s": self._presence.interval_s(device.device_id)}
-        lapsed = registration is not None and registration.expires_at <= utc
-        if registration is not None and lapsed:
-            # quirk Q11: some firmware never registers again while its keepalives are answered
-            self._counters["registrations_revived"] += 1
-            length = registration.expires_at - registration.registered_at
-            changes["registration"] = dataclasses.replace(registration, registered_at=utc, expires_at=utc + length)
-        peer.device = device.with_changes(**changes)
-        if lapsed or appears or now - peer.saved_at >= _SAVE_EVERY_S:
-            self._directory.save(peer)
-        if appears:
-            logger.info("device online", extra={"device_id": device.device_id})
-            self._bus.publish(DeviceOnline(device.device_id))
 
     # --- state -----------------------------------------------------------------------------------------------------
 
@@ -419,10 +395,3 @@ class DeviceService:
                 catalog_received=event.received,
                 catalog_at=self._clock.utc() if event.complete else peer.device.catalog_at,
             )
-
-
-def _name(text: str) -> str:
-    text = text.strip()
-    if len(text) > MAX_TEXT or not text.isprintable():
-        raise Invalid(f"a name has at most {MAX_TEXT} printable characters")
-    return text

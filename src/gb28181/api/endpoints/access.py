@@ -77,12 +77,17 @@ class SipView(Model):
 
 
 class SystemView(Model):
+    """`one_source`: the address from which all devices come, null when there are several; a container bridge or a second NAT
+    in front of the server looks like this, and pictures fail through it.
+    """
+
     version: str
     time: Shown
     devices: Counts
     channels: Counts
     recording: RecordingCounts
     sessions: int
+    one_source: str | None
     volumes: list[VolumeView]
     parts: list[PartView]
     sip: SipView
@@ -144,6 +149,7 @@ async def system(call: Call[None, None]) -> SystemView:
         channels=Counts(total=channels.total, online=channels.online),
         recording=RecordingCounts(due=recording["due"], recording=recording["recording"]),
         sessions=len(services.sessions.sessions()),
+        one_source=services.devices.one_source() or None,
         volumes=[
             VolumeView(
                 number=numbers.get(state.volume),
