@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from gb28181.alarm.model import Alarm, AlarmFilter
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.clock import Clock, to_us
+from gb28181.command.model import Firmware, Order, Picture
 from gb28181.device.model import Address, Device, Route, SipTransport
-from gb28181.errors import SubscriptionRefused, Unreachable
+from gb28181.errors import NotFound, StorageError, SubscriptionRefused, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import build, parse
 from gb28181.ports import Answered, SipRequest, SipResponse, Subscribed
@@ -312,6 +313,49 @@ class FakePositionStore:
     ) -> list[Position]:
         rows = sorted((to_us(point.at), point.position_id, point) for point in self.points if point.key == key)
         return [point for at, number, point in rows if start <= at < end and (after is None or (at, number) > after)][:limit]
+
+
+@dataclass(slots=True)
+class FakeOrderStore:
+    orders: dict[str, Order] = field(default_factory=dict)
+    failing: bool = False
+
+    async def load_orders(self, *, limit: int) -> list[Order]:
+        return sorted(self.orders.values(), key=lambda order: order.ordered_at)[-limit:]
+
+    async def save_order(self, order: Order) -> None:
+        if self.failing:
+            raise StorageError("disk full")
+        self.orders[order.order_id] = order
+
+    async def delete_orders(self, order_ids: Sequence[str]) -> None:
+        for order_id in order_ids:
+            self.orders.pop(order_id, None)
+
+
+@dataclass(slots=True)
+class FakeDeposit:
+    """Pictures by order, and firmware by its identifier."""
+
+    kept: dict[str, list[Picture]] = field(default_factory=dict)
+    files: dict[str, Firmware] = field(default_factory=dict)
+
+    async def pictures(self, order_id: str) -> list[Picture]:
+        return self.kept.get(order_id, [])
+
+    async def firmwares(self) -> list[Firmware]:
+        return list(self.files.values())
+
+    async def firmware(self, firmware_id: str) -> Firmware:
+        if firmware_id not in self.files:
+            raise NotFound(f"there is no firmware {firmware_id}")
+        return self.files[firmware_id]
+
+    async def describe_firmware(self, firmware: Firmware) -> None:
+        self.files[firmware.firmware_id] = firmware
+
+    async def remove_firmware(self, firmware_id: str) -> None:
+        del self.files[firmware_id]
 
 
 class FakeSecrets:
