@@ -24,8 +24,8 @@ class Rule:
 def split_host(text: str) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` or a bare IPv6 address; port 0 where none is given."""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
+        host, bracket, rest = text[1:].partition("]")
+        host, port = host if bracket else "", rest.removeprefix(":")
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
     else:

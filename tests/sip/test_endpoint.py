@@ -353,6 +353,15 @@ def test_unknown_sources_share_a_limit_and_known_ones_do_not_count() -> None:
     assert len(arrived(one)) == 50
 
 
+# quirk Q18
+def test_a_device_is_limited_by_itself_and_nobody_can_use_up_what_is_another_s() -> None:
+    limits = FloodLimits(per_source=1e9, unauthenticated=1e9, per_device=5)
+    assert [limits.admits_device(DEVICE, "198.51.100.1", 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert limits.admits_device(DEVICE, "203.0.113.7", 0.0)  # the same name from elsewhere
+    assert limits.admits_device(CHANNEL, "198.51.100.1", 0.0)
+    assert limits.admits_device(DEVICE, "198.51.100.1", 0.3)
+
+
 def test_a_flood_over_tcp_is_told_503_because_nobody_repeats_there() -> None:
     one = limited(per_source=1)
     flow = Flow("tcp", "203.0.113.7", 6000, 3)
@@ -366,8 +375,9 @@ def test_spoofed_sources_fill_no_memory() -> None:
     limits = FloodLimits(per_source=10, unauthenticated=1e9)
     for number in range(200_000):
         limits.admits_packet(f"s{number}", number / 1000)
+        limits.admits_device(DEVICE, f"s{number}", number / 1000)
         limits.proved(f"s{number}")
-    assert len(limits._sources) <= 65_536
+    assert len(limits._sources) + len(limits._devices) <= 2 * 65_536
     assert len(limits._known) <= 262_144
 
 

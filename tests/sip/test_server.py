@@ -13,7 +13,7 @@ import pytest
 from gb28181.config import SipSettings
 from gb28181.device.model import Address, Route
 from gb28181.errors import MediaRefused, MisuseError, PeerTimeout, Unavailable, Unreachable
-from gb28181.ports import Signalling, SipRequest
+from gb28181.ports import Signalling, SipPacket, SipRequest
 from gb28181.sip.digest import DigestServer, Verdict, digest_response
 from gb28181.sip.io.server import SipServer
 from gb28181.sip.message import Request, Response
@@ -246,6 +246,7 @@ async def test_a_message_of_ours_has_every_header_it_needs() -> None:
         assert (answered.status, answered.reason) == (403, "Whatever")
 
 
+# quirk Q27
 async def test_each_request_has_its_own_branch_tag_and_call_id() -> None:
     async with serving() as (server, _), device(server) as peer:
         seen = set()
@@ -596,6 +597,15 @@ async def test_the_address_told_is_that_of_the_route_to_the_peer() -> None:
         assert server.local_for(Address("127.0.0.9", 5060), "tcp") == Address("127.0.0.1", server.port)
 
 
+async def test_peers_of_different_networks_are_told_different_addresses() -> None:
+    rules = ["127.0.0.0/8 = 10.1.2.3", "203.0.113.5:15060"]
+    async with serving(advertise=rules) as (server, services), device(server) as peer:
+        assert server.local_for(Address("127.0.0.1", 5060), "udp") == Address("10.1.2.3", server.port)
+        assert server.local_for(Address("198.51.100.9", 5060), "tcp") == Address("203.0.113.5", 15060)
+        peer.send(request())
+        assert (await services.next()).route.local.host == "10.1.2.3"
+
+
 @pytest.mark.parametrize(
     ("advertise", "expected"),
     [
@@ -633,6 +643,160 @@ async def test_ipv6_and_ipv4_peers_share_a_dual_stack_socket() -> None:
             six.transport.close()
     except (Unavailable, OSError) as error:
         pytest.skip(f"no IPv6 here: {error}")
+
+
+# W9
+async def test_a_device_on_ipv6_registers_over_tcp_and_is_called() -> None:
+    try:
+        listening = serving(host="::1")
+        async with listening as (server, services):
+            reader, writer = await asyncio.open_connection("::1", server.port)
+            writer.write(request("REGISTER", transport="TCP").replace(b"192.168.1.64:5060", b"[2001:db8::64]:5060"))
+            answer = parse_datagram(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE))
+            assert "SIP/2.0/TCP [2001:db8::64]:5060;" in answer.header("via")
+            assert "received=::1" in answer.header("via")
+            route = (await services.next()).route
+            assert str(route.local) == f"[::1]:{server.port}"
+            call = asyncio.ensure_future(
+                server.invite(route, to=CHANNEL, sdp=b"v=0\r\n", subject=f"{CHANNEL}:1,{PLATFORM}:0", timeout_s=PATIENCE)
+            )
+            invite = parse_datagram(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE))
+            await reader.readexactly(int(invite.header("content-length")))
+            assert isinstance(invite, Request)
+            assert invite.uri == f"sip:{CHANNEL}@{route.remote}"
+            assert invite.header("via").startswith(f"SIP/2.0/TCP [::1]:{server.port};")
+            assert invite.header("contact") == f"<sip:{PLATFORM}@[::1]:{server.port};transport=tcp>"
+            assert invite.call_id.endswith("@[::1]")
+            writer.write(answer_to(invite, 200, extra=f"Contact: <sip:{CHANNEL}@[2001:db8::64]:5060>"))
+            dialog = (await call).dialog
+            assert dialog.target == f"sip:{CHANNEL}@[2001:db8::64]:5060"
+            server.ack(dialog)
+            ack = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            assert ack.startswith(f"ACK sip:{CHANNEL}@[2001:db8::64]:5060 SIP/2.0\r\n".encode())
+            writer.close()
+    except (Unavailable, OSError) as error:
+        pytest.skip(f"no IPv6 here: {error}")
+
+
+# --- which way a request goes
+
+
+# quirk Q33
+async def test_a_large_request_takes_the_tcp_connection_of_its_device_and_a_small_one_its_udp_address() -> None:
+    large = b"<Query>" + b"x" * 1300 + b"</Query>"
+    async with serving() as (server, services), device(server) as peer:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request(transport="TCP", call_id="tcp"))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        small = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=b"<Query/>"))
+        peer.send(answer_to(await peer.next_request("MESSAGE"), 200))
+        await small
+        asked = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=large))
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        query = parse_datagram(head + await reader.readexactly(len(large)))
+        assert isinstance(query, Request)
+        assert query.header("via").startswith("SIP/2.0/TCP ")
+        assert query.body == large
+        writer.write(answer_to(query, 200))
+        assert (await asked).status == 200
+        other = asyncio.ensure_future(server.message(route_to(peer), to="34020000001110000099", body=large))
+        query = await peer.next_request("MESSAGE")
+        assert query.body == large  # another device behind the same address
+        peer.send(answer_to(query, 200))
+        await other
+        writer.close()
+        assert (await services.next()).route.transport == "tcp"
+        await eventually(lambda: server.gauges()["tcp_connections"] == 0)
+        gone = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=large))
+        peer.send(answer_to(await peer.next_request("MESSAGE"), 200))
+        assert (await gone).status == 200
+
+
+# quirk Q35
+@pytest.mark.parametrize("contact", ["udp", "tcp"])
+async def test_what_the_register_came_over_counts_and_not_what_contact_says(contact: str) -> None:
+    extra = f"Contact: <sip:{DEVICE}@127.0.0.1:5060;transport={contact}>"
+    async with serving() as (server, services), device(server) as peer:
+        peer.send(request("REGISTER", extra=extra))
+        assert (await services.next()).route.transport == "udp"
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request("REGISTER", transport="TCP", extra=extra, call_id="2"))
+        assert (await services.next()).route.transport == "tcp"
+        writer.close()
+
+
+# --- flood limits
+
+
+# quirk Q18
+async def test_a_device_that_floods_is_told_to_wait_and_its_neighbours_are_served() -> None:
+    async with serving(per_device_per_s=2) as (server, _), device(server) as peer:
+        status, number = 200, 0
+        while status == 200 and number < 1000:
+            number += 1
+            peer.send(request(call_id=f"c{number}"))
+            answer = await peer.next()
+            assert isinstance(answer, Response)
+            status = answer.status
+        assert (status, answer.header("retry-after")) == (503, "5")
+        assert number > 4
+        peer.send(request(user="34020000001110000002", call_id="neighbour"))
+        assert await peer.next_status() == 200
+        assert server.metrics()["refused_device_flood"] == 1
+
+
+async def test_a_connection_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() -> None:
+    async with serving(per_connection_per_s=200) as (server, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for number in range(410):
+            writer.write(request("OPTIONS", transport="TCP", call_id=str(number)))
+        for _ in range(410):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            assert head.startswith(b"SIP/2.0 200 ")
+        writer.write(request("OPTIONS", transport="TCP", call_id="last"))
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).startswith(b"SIP/2.0 200 ")
+        assert server.metrics()["tcp_slowed"] >= 1
+        writer.close()
+
+
+# --- trace
+
+
+async def test_a_tap_sees_every_message_as_it_is_on_the_wire() -> None:
+    seen: list[SipPacket] = []
+    async with serving() as (server, _), device(server) as peer:
+        server.tap(seen.append)
+        told = Address("127.0.0.1", server.port)
+        sent = request(body=KEEPALIVE_XML, length=0)
+        peer.send(sent)
+        await peer.next()
+        one, two = seen
+        assert one[1:] == ("in", "udp", told, Address("127.0.0.1", peer.port), sent)
+        assert (two.direction, two.remote, two.data[:15]) == ("out", one.remote, b"SIP/2.0 200 OK\r")
+        assert 0 <= two.at_us - one.at_us < 60_000_000
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        over_tcp = request(transport="TCP", body=KEEPALIVE_XML.rstrip(), call_id="2")
+        writer.write(b"\r\n\r\n" + over_tcp)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert [(packet.direction, packet.transport) for packet in seen[2:]] == [("in", "tcp"), ("out", "tcp")]
+        assert seen[2].data == over_tcp
+        server.tap(None)
+        peer.send(request("OPTIONS", call_id="3"))
+        await peer.next()
+        assert len(seen) == 4
+        writer.close()
+
+
+async def test_a_tap_that_fails_is_taken_off_and_nobody_notices(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: SipPacket) -> None:
+        raise ValueError
+
+    async with serving() as (server, _), device(server) as peer:
+        server.tap(broken)
+        for number in range(2):
+            peer.send(request("OPTIONS", call_id=str(number)))
+            assert await peer.next_status() == 200
+        assert server.metrics()["failures"] == 1
 
 
 def test_everything_works_on_uvloop_too() -> None:
