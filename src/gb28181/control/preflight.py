@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gb28181.config import HttpSettings, Settings
+from gb28181.config import HttpSettings, Settings, SipSettings
 from gb28181.control.paths import DataFolder, ingest_names, port_share
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
+from gb28181.sip.io.tls import server_context
 from gb28181.storage.io.volume import open_volume
 
 logger = logging.getLogger(__name__)
@@ -43,9 +44,12 @@ def check(settings: Settings, folder: DataFolder, *, instance: str, ingest_runs:
         Invalid, StorageError, Unavailable: What is wrong and what to do about it.
     """
     certificate(settings.http)
+    sip_certificate(settings.sip)
     _ranges(settings)
     _space(folder.root)
     _port("sip", settings.sip.host, settings.sip.port, _SIP)
+    if settings.sip.tls_certificate:
+        _port("sip", settings.sip.host, settings.sip.tls_port, _HTTP, key="tls_port")
     _port("http", settings.http.host, settings.http.port, _HTTP)
     if not ingest_runs:
         _media(settings)
@@ -72,11 +76,22 @@ def certificate(http: HttpSettings) -> None:
         ) from None
 
 
+def sip_certificate(sip: SipSettings) -> None:
+    """Raises: Invalid: The files cannot serve SIP over TLS."""
+    if sip.tls_certificate:
+        server_context(sip)
+    elif sip.tls_private_key:
+        raise Invalid("sip.tls_private_key is set but sip.tls_certificate is not: set both for SIP over TLS, or none")
+
+
 def _ranges(settings: Settings) -> None:
     names = ingest_names(settings)
     if len(port_share(settings, 0, len(names))) < 2:
         raise Invalid(f"media.ports {settings.media.ports} are too few for {len(names)} receiving processes: two each at least")
-    for key, port in (("sip.port", settings.sip.port), ("http.port", settings.http.port)):
+    ports = [("sip.port", settings.sip.port), ("http.port", settings.http.port)]
+    if settings.sip.tls_certificate:
+        ports.append(("sip.tls_port", settings.sip.tls_port))
+    for key, port in ports:
         if port in settings.media.port_range:
             raise Invalid(f"{key} {port} lies in media.ports {settings.media.ports}: move one of them")
 
@@ -100,7 +115,7 @@ def _space(root: Path) -> None:
         )
 
 
-def _port(section: str, host: str, port: int, kinds: Sequence[tuple[socket.SocketKind, str]]) -> None:
+def _port(section: str, host: str, port: int, kinds: Sequence[tuple[socket.SocketKind, str]], *, key: str = "port") -> None:
     if not port:
         return
     until = time.monotonic() + _PORT_PATIENCE_S
@@ -109,20 +124,20 @@ def _port(section: str, host: str, port: int, kinds: Sequence[tuple[socket.Socke
             if error.errno == errno.EADDRINUSE and time.monotonic() < until:
                 time.sleep(0.1)
                 continue
-            raise Unavailable(_explain(section, host, port, name, error))
+            raise Unavailable(_explain(section, host, port, name, error, key))
 
 
-def _explain(section: str, host: str, port: int, name: str, error: OSError) -> str:
+def _explain(section: str, host: str, port: int, name: str, error: OSError, key: str = "port") -> str:
     match error.errno:
         case errno.EADDRINUSE:
             flag = "u" if name == "UDP" else "t"
             return (
-                f"{name} port {port} ({section}.port) is in use by another program: stop it "
-                f"(ss -{flag}lnp 'sport = :{port}' shows which), or set {section}.port to another one"
+                f"{name} port {port} ({section}.{key}) is in use by another program: stop it "
+                f"(ss -{flag}lnp 'sport = :{port}' shows which), or set {section}.{key} to another one"
             )
         case errno.EACCES:
             return (
-                f"{name} port {port} ({section}.port) may not be used by this user: take one above 1023, "
+                f"{name} port {port} ({section}.{key}) may not be used by this user: take one above 1023, "
                 "or give the service CAP_NET_BIND_SERVICE"
             )
         case errno.EADDRNOTAVAIL:

@@ -128,7 +128,8 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
         f"  SIP server ID / 服务器编号 {settings.sip.server_id}",
         f"  SIP domain / 域            {settings.sip.domain}",
         f"  SIP server / 服务器地址    {sip_host}",
-        f"  SIP port / 端口            {sip_port} (UDP, TCP)",
+        f"  SIP port / 端口            {sip_port} (UDP, TCP)"
+        + (f", {settings.sip.tls_port} (TLS)" if settings.sip.tls_certificate and settings.sip.tls_port else ""),
         f"  SIP password / 密码        {sip_password}",
         f"  Device ID / 设备编号       {settings.sip.domain}1320000101 (any 20 digits of its own)",
         "",
