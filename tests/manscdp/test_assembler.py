@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gb28181.manscdp.assembler import Assembler
+from gb28181.manscdp.assembler import Assembler, Finished
 
 PEER = "34020000001110000001"
 
@@ -106,7 +106,8 @@ def test_how_an_answer_is_cut_into_messages_never_changes_what_it_is(parts: list
     """One message an item, against any cut; both end at the same item or fall silent alike."""
     ended = []
     for messages in (parts, list("".join(parts))):
-        assembler, found = expecting(), []
+        assembler = expecting()
+        found: list[Finished] = []
         for identifiers in messages:
             found += add(assembler, *identifiers, announced=announced)[1] if not found else []
         ended.append((found or assembler.expire(1000))[0])
