@@ -21,7 +21,7 @@ from gb28181.catalog.levels import Level, Levels
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job
 from gb28181.catalog.registry import Registry
 from gb28181.clock import Clock
-from gb28181.config import AlarmSettings, PositionSettings, SubscriptionSettings
+from gb28181.config import AlarmSettings, PositionSettings, PtzSettings, SubscriptionSettings
 from gb28181.device.model import (
     Address,
     Device,
@@ -37,9 +37,12 @@ from gb28181.device.networks import checked_networks
 from gb28181.device.profile import Profiles
 from gb28181.device.quarantine import Quarantine
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound, Unreachable
+from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.messages import PlaybackControl, StreamState, VolumeState
 from gb28181.position.service import PositionService
+from gb28181.ptz.memory import PtzMemory
+from gb28181.ptz.service import PtzService
 from gb28181.recording.archive import Day, Kept, Missing, Overview
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.recording.service import RecordingPage, RecordingStatus
@@ -413,6 +416,18 @@ class World:
             bus=self.bus,
             clock=self.clock,
         )
+        self.signalling = FakeSignalling()
+        exchanges = Exchanges(self.signalling, self.devices, timeout_s=0.5)
+        self.ptz = PtzService(
+            PtzSettings(),
+            exchanges=exchanges,
+            devices=self.devices,
+            channels=self.catalog,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.ptz_memory = PtzMemory(exchanges=exchanges, devices=self.devices, channels=self.catalog)
+        self.answered = exchanges.answered
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = AccountService(
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
@@ -434,6 +449,8 @@ class World:
             alarms=self.alarms,
             positions=self.positions,
             subscriptions=self.subscriptions,
+            ptz=self.ptz,
+            ptz_memory=self.ptz_memory,
             accounts=self.accounts,
             bus=self.bus,
             clock=self.clock,

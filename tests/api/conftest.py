@@ -16,7 +16,7 @@ from tests.api.api_world import World
 async def world() -> AsyncIterator[World]:
     made = World()
     await made.log_in()
-    async with TestClient(TestServer(create_api(made.services(), max_body_bytes=10_000))) as client:
+    async with made.ptz, TestClient(TestServer(create_api(made.services(), max_body_bytes=10_000))) as client:
         made.client = client
         yield made
 

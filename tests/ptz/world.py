@@ -40,9 +40,6 @@ class FakeDevices:
     def get(self, device_id: DeviceId) -> Device:
         return Device(device_id)
 
-    def is_online(self, device_id: DeviceId) -> bool:
-        return self.online
-
     def route(self, device_id: DeviceId) -> Route:
         if not self.online:
             raise Unreachable("the device is offline")
@@ -50,9 +47,6 @@ class FakeDevices:
 
     def profile(self, device_id: DeviceId) -> Profile:
         return self.treated
-
-    def remember_media_transport(self, device_id: DeviceId, transport: str) -> None:
-        raise AssertionError("there is no media here")
 
     def next_sn(self) -> int:
         self.sn += 1
@@ -64,15 +58,6 @@ class FakeChannels:
         if key not in (KEY, OTHER):
             raise NotFound(f"no channel {key}")
         return Channel(key)
-
-    def all_channels(self) -> list[Channel]:
-        return [Channel(KEY), Channel(OTHER)]
-
-    def is_online(self, key: ChannelKey) -> bool:
-        return True
-
-    async def change(self, key: ChannelKey, **changes: Any) -> Channel:
-        raise AssertionError("nothing is changed here")
 
 
 class SlowSignalling(FakeSignalling):

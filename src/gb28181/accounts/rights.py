@@ -9,7 +9,7 @@ from gb28181.errors import Denied
 
 Right = Literal["view", "watch", "operate", "administer"]
 """`view`: see devices, channels, states and the list of recordings. `watch`: open pictures and fetch recordings.
-`operate`: what changes how devices are used: recording, catalogue queries, sessions of others, refused registrations.
+`operate`: what changes how devices are used: steering, recording, catalogue queries, sessions of others, refused registrations.
 `administer`: make and remove devices and set their passwords."""
 
 MAY: Final[dict[Role, frozenset[Right]]] = {
@@ -17,6 +17,9 @@ MAY: Final[dict[Role, frozenset[Right]]] = {
     "operator": frozenset({"view", "watch", "operate"}),
     "admin": frozenset({"view", "watch", "operate", "administer"}),
 }
+
+#: Who has a higher one takes a camera from somebody with a lower one, who steers it.
+PRIORITY: Final[dict[Role, int]] = {"viewer": 1, "operator": 5, "admin": 9}
 
 
 def may(caller: Caller, right: Right) -> bool:

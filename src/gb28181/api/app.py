@@ -27,6 +27,8 @@ from gb28181.api.endpoints import (
     overview,
     playback,
     positions,
+    presets,
+    ptz,
     recordings,
     sessions,
     subscriptions,
@@ -37,6 +39,7 @@ from gb28181.api.endpoints import (
 from gb28181.api.events import EventStream
 from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
 from gb28181.api.services import Services
+from gb28181.clock import rfc3339
 from gb28181.errors import (
     CommandFailed,
     CommandStage,
@@ -54,13 +57,15 @@ from gb28181.errors import (
     Unsupported,
     WireError,
 )
+from gb28181.ptz.model import Held
 
 logger = logging.getLogger(__name__)
 
 ROUTES: Final[tuple[Route, ...]] = (
     *access.ROUTES, *users.ROUTES, *audit.ROUTES, *devices.ROUTES, *channels.ROUTES, *tree.ROUTES, *live.ROUTES,
     *playback.ROUTES, *sessions.ROUTES, *recordings.ROUTES, *overview.ROUTES, *export.ROUTES, *trace.ROUTES,
-    *alarms.ROUTES, *positions.ROUTES, *subscriptions.ROUTES, *config.ROUTES, *control.ROUTES, *orders.ROUTES,
+    *alarms.ROUTES, *positions.ROUTES, *subscriptions.ROUTES, *ptz.ROUTES,
+    *presets.ROUTES, *config.ROUTES, *control.ROUTES, *orders.ROUTES,
     *device_recordings.ROUTES,
 )  # fmt: skip
 
@@ -70,6 +75,7 @@ ERRORS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
     (Invalid, 400, "invalid"),
     (NotFound, 404, "not_found"),
     (NotInEdition, 409, "edition"),
+    (Held, 409, "held"),
     (Conflict, 409, "conflict"),
     (TooManyAttempts, 429, "too_many_attempts"),
     (TooManyRequests, 429, "too_many_requests"),
@@ -159,7 +165,9 @@ def failure(error: Gb28181Error) -> web.Response:
         return _command_failed(error)
     for kind, status, code in ERRORS:
         if isinstance(error, kind):
-            detail = {"errors": error.problems} if isinstance(error, BadRequest) else None
+            detail: dict[str, Any] | None = {"errors": error.problems} if isinstance(error, BadRequest) else None
+            if isinstance(error, Held):
+                detail = {"held_by": error.user, "until": rfc3339(error.until)}
             response = _problem(status, code, str(error), detail=detail)
             if isinstance(error, TooManyAttempts | TooManyRequests):
                 response.headers["Retry-After"] = str(int(error.retry_after_s) + 1)

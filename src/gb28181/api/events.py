@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.accounts.rights import Right, demand, may
 from gb28181.alarm.model import AlarmAcknowledged, AlarmFlood, AlarmRaised, AlarmReset
-from gb28181.api.routing import SERVICES, bearer
+from gb28181.api.routing import SERVICES, bearer, session_of
 from gb28181.api.services import Services
 from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
 from gb28181.clock import rfc3339
@@ -36,6 +36,7 @@ from gb28181.device.model import (
 )
 from gb28181.errors import Denied, Gb28181Error, Unavailable
 from gb28181.position.model import PositionReported, PtzPositionReported
+from gb28181.ptz.model import PtzChanged
 from gb28181.recording.model import RecordingChanged, SegmentStored
 from gb28181.session.model import MediaFinished, StreamDown, StreamFailed, StreamUp
 from gb28181.subscription.model import SubscriptionChanged
@@ -49,6 +50,7 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
     DeviceOffline: ("device_offline", "view"),
     DeviceMoved: ("device_moved", "view"),
     DeviceChanged: ("device_changed", "view"),
+    PtzChanged: ("ptz_changed", "view"),
     DeviceQuarantined: ("device_quarantined", "operate"),
     RegistrationRefused: ("registration_refused", "operate"),
     ChannelsChanged: ("channels_changed", "view"),
@@ -91,6 +93,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self.readers: Counter[str] = Counter()
+        self._sessions: Counter[str] = Counter()
         self._strangers = 0
         self._sockets: set[web.WebSocketResponse] = set()
 
@@ -125,13 +128,29 @@ class EventStream:
             demand(caller, "view")
         finally:
             self._strangers -= 1
-        with self._place(caller.username), services.bus.listen(size=_QUEUE) as queue:
+        with (
+            self._place(caller.username),
+            self._attended(services, session_of(token)),
+            services.bus.listen(size=_QUEUE) as queue,
+        ):
             # The reader is told when it misses nothing any more: what it asks for after this, it hears changes of.
             await _send(socket, {"type": "ready", "at": rfc3339(services.clock.utc())})
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(_write(services, token, queue, socket))
                 await _until_it_leaves(socket)
                 writer.cancel()
+
+    @contextmanager
+    def _attended(self, services: Services, session: str) -> Iterator[None]:
+        """When the last reader of a login leaves, nobody watches the cameras that it moves."""
+        self._sessions[session] += 1
+        try:
+            yield
+        finally:
+            self._sessions[session] -= 1
+            if not self._sessions[session]:
+                del self._sessions[session]
+                services.ptz.caller_gone(session)
 
     @contextmanager
     def _place(self, username: str) -> Iterator[None]:

@@ -17,6 +17,8 @@ from gb28181.command.service import CommandService
 from gb28181.device.model import Device, DeviceChange, RegistrationRefused, Stranger
 from gb28181.messages import StreamState, VolumeState
 from gb28181.position.service import PositionService
+from gb28181.ptz.memory import PtzMemory
+from gb28181.ptz.service import PtzService
 from gb28181.recording.archive import Day, Overview
 from gb28181.recording.service import RecordingPage, RecordingStatus
 from gb28181.session.model import Session
@@ -217,6 +219,8 @@ class Services:
     alarms: AlarmService
     positions: PositionService
     subscriptions: SubscriptionService
+    ptz: PtzService
+    ptz_memory: PtzMemory
     accounts: AccountService
     bus: Bus
     clock: Clock

@@ -49,6 +49,9 @@ from gb28181.ops.system import raise_file_limit
 from gb28181.ports import SipRequest
 from gb28181.position import handlers as position_handlers
 from gb28181.position.service import PositionService
+from gb28181.ptz import handlers as ptz_handlers
+from gb28181.ptz.memory import PtzMemory
+from gb28181.ptz.service import PtzService
 from gb28181.recording.archive import Archive
 from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
@@ -111,6 +114,15 @@ class Control:
             settings.catalog, devices=self.devices, store=self.database, bus=self.bus, clock=self._clock
         )
         self.exchanges = Exchanges(self.sip, self.devices, timeout_s=settings.sip.query_timeout_s)
+        self.ptz = PtzService(
+            settings.ptz,
+            exchanges=self.exchanges,
+            devices=self.devices,
+            channels=self.catalog,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.ptz_memory = PtzMemory(exchanges=self.exchanges, devices=self.devices, channels=self.catalog)
         self.ingests = IngestLinks(
             {name: folder.ingest_socket(name) for name in ingest_names(settings)},
             epoch=self._clock.utc_us(),
@@ -199,6 +211,7 @@ class Control:
             [
                 device_handlers.routes(self.devices, self.exchanges.answered),
                 command_handlers.routes(self.commands, self.exchanges),
+                ptz_handlers.routes(self.exchanges),
                 catalog_handlers.routes(self.catalog),
                 session_handlers.routes(self.sessions, self.media_statuses),
                 alarm_handlers.routes(self.alarms),
@@ -231,6 +244,8 @@ class Control:
                 recordings=self.recordings,
                 archive=self.archive,
                 commands=self.commands,
+                ptz=self.ptz,
+                ptz_memory=self.ptz_memory,
                 alarms=self.alarms,
                 positions=self.positions,
                 subscriptions=self.subscriptions,
@@ -268,7 +283,7 @@ class Control:
             stack.enter_context(self.lag)
             for part in (
                 self.devices, self.catalog, self.commands, self.sessions, self.ingests, self.recordings, self.retention,
-                self.alarms, self.subscriptions, self.upkeep, self.edge,
+                self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,
             ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))
@@ -370,6 +385,7 @@ class Control:
             ("device_events", "Registrations, keepalives and refusals by kind", self.devices.counters),
             ("catalog_events", "Catalogue queries and answers by kind", self.catalog.counters),
             ("exchange_events", "Commands sent, repeated, failed by stage", self.exchanges.counters),
+            ("ptz_events", "Movements and stops of cameras by kind and cause", self.ptz.counters),
             ("router_events", "Requests by outcome", self.router.counters),
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
             ("media_status_events", "MediaStatus by outcome", lambda: self.media_statuses.counters),
@@ -388,6 +404,7 @@ class Control:
             ("exchange_now", "Commands that wait for a Response now", self.exchanges.gauges),
             ("subscriptions_now", "Subscriptions by state, and requests under way", self.subscriptions.gauges),
             ("positions_now", "Channels whose position is known", self.positions.gauges),
+            ("ptz_now", "Cameras that move, and that are held, now", self.ptz.gauges),
             ("catalog_now", "Channels listed and catalogue queries that run now", self.catalog.gauges),
         ):
             metrics.gauge(name, text, _floats(read), labels=("state",))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from gb28181.catalog.model import ChannelKey
+from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.device.model import Profile
 from gb28181.exchange import Exchanges
+from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.ptz import (
     CruiseTrackListQuery,
     CruiseTrackListQueryResponse,
@@ -20,7 +22,6 @@ from gb28181.manscdp.commands.ptz import (
     PTZPositionResponse,
 )
 from gb28181.manscdp.ptz_code import MAX_PRESET
-from gb28181.ports import Channels, Devices
 from gb28181.ptz.model import CruisePoint, CruiseTrack, Home, Position, Preset, Presets
 
 #: Answers of these kinds are for us (see `exchange.routes`).
@@ -37,6 +38,19 @@ QUIET_S: Final = 1.0
 _MOST: Final = 256
 
 R = TypeVar("R")
+
+
+class Devices(Protocol):
+    """What steering needs of the devices."""
+
+    def profile(self, device_id: DeviceId) -> Profile: ...
+
+
+class Channels(Protocol):
+    """What steering needs of the channels."""
+
+    def channel(self, key: ChannelKey) -> Channel:
+        """Raises: NotFound: There is none."""
 
 
 class PtzMemory:
@@ -117,9 +131,13 @@ class PtzMemory:
         complete: Callable[[Sequence[R]], bool] = lambda parts: True,
     ) -> list[R]:
         self._channels.channel(key)
-        target = self._devices.profile(key.device_id).ptz_target
-        to = key.channel_id if target == "channel" else key.device_id
+        to = addressee(key, self._devices.profile(key.device_id))
         return await self._exchanges.query(key.device_id, query, expects=expects, complete=complete, quiet_s=QUIET_S, to=to)
+
+
+def addressee(key: ChannelKey, profile: Profile) -> DeviceId:
+    """User of the To header of what concerns a camera: some makers want the channel there, most the device."""
+    return key.channel_id if profile.ptz_target == "channel" else key.device_id
 
 
 def _presets_of(part: PresetQueryResponse) -> list[tuple[int, str]]:

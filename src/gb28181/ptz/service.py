@@ -22,9 +22,9 @@ from gb28181.exchange import Exchanges
 from gb28181.manscdp.commands.control import DeviceControl, DragZoom
 from gb28181.manscdp.commands.ptz import HomePosition, PTZCmdParams, PTZPreciseCtrl
 from gb28181.manscdp.ptz_code import Auxiliary, Cruise, Preset, PtzAction, Scan, build
-from gb28181.ports import Channels, Devices
 from gb28181.ptz.helm import Change, Helm, Taken
 from gb28181.ptz.lines import Lines
+from gb28181.ptz.memory import Channels, Devices, addressee
 from gb28181.ptz.model import STILL, Box, Held, Holder, Home, Motion, PtzChanged, PtzState
 
 #: One try of a command. Over UDP that is four datagrams: at 0, 0.5, 1.5 and 3.5 s.
@@ -92,6 +92,10 @@ class PtzService:
 
     # --- moving ----------------------------------------------------------------------------------------------------
 
+    def lease_of(self, wanted_s: float | None) -> float:
+        """How long a movement lasts whose caller names so many seconds, or none."""
+        return min(wanted_s or self._settings.lease_s, self._settings.max_lease_s)
+
     async def move(self, key: ChannelKey, motion: Motion, holder: Holder, *, lease_s: float | None = None) -> Change:
         """Moves a camera until its lease ends; the same motion again renews the lease and sends nothing.
 
@@ -106,9 +110,8 @@ class PtzService:
         if motion == STILL:
             await self.stop(key, holder)
             return "changed"
-        lease_s = min(lease_s or self._settings.lease_s, self._settings.max_lease_s)
         with self._deciding(key):
-            change = self._helm.move(key, holder, motion, self._monotonic(), lease_s=lease_s)
+            change = self._helm.move(key, holder, motion, self._monotonic(), lease_s=self.lease_of(lease_s))
         if change != "renewed":
             self._lines.counters[f"movements_{change}"] += 1
             await self._lines.steer(key, motion)
@@ -196,7 +199,7 @@ class PtzService:
             self._helm.take(key, holder, self._monotonic())
         block = HomePosition(enabled=int(home.enabled), reset_time=home.after_s, preset_index=home.preset)
         command = DeviceControl(device_id=key.channel_id, home_position=block)
-        await self._exchanges.control(key.device_id, command, answered=True, to=self.addressee(key))
+        await self._exchanges.control(key.device_id, command, answered=True, to=self._to(key))
 
     async def _coded(self, key: ChannelKey, action: PtzAction, holder: Holder, params: PTZCmdParams | None = None) -> bool:
         is_named = params is not None and self._devices.profile(key.device_id).edition == "2022"
@@ -266,13 +269,11 @@ class PtzService:
 
     # --- behind it -------------------------------------------------------------------------------------------------
 
-    def addressee(self, key: ChannelKey) -> str:
-        """User of the To header of what concerns a channel: some makers want the channel there, most the device."""
-        target = self._devices.profile(key.device_id).ptz_target
-        return key.channel_id if target == "channel" else key.device_id
+    def _to(self, key: ChannelKey) -> str:
+        return addressee(key, self._devices.profile(key.device_id))
 
     async def _send(self, key: ChannelKey, command: DeviceControl) -> None:
-        await self._exchanges.control(key.device_id, command, answered=False, timeout_s=TRY_S, to=self.addressee(key))
+        await self._exchanges.control(key.device_id, command, answered=False, timeout_s=TRY_S, to=self._to(key))
 
     def _dropped(self, key: ChannelKey) -> None:
         self._helm.end(key, self._monotonic())
