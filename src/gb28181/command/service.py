@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gb28181.bus import Bus
 from gb28181.clock import Clock
@@ -53,6 +53,8 @@ from gb28181.ports import Deposit, Devices, OrderStore
 from gb28181.router import Inbound
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _TICK_S: Final = 1.0
 #: Answers to the same question that are this young are given again: a page that many have open asks a device once.
@@ -348,16 +350,17 @@ class CommandService:
     # --- sharing ---------------------------------------------------------------------------------------------------
 
     async def _once(
-        self, what: str, device_id: DeviceId, channel_id: str, ask: Callable[[DeviceId, DeviceId], Awaitable[Any]]
-    ) -> Any:
+        self, what: str, device_id: DeviceId, channel_id: str, ask: Callable[[DeviceId, DeviceId], Awaitable[T]]
+    ) -> T:
         """The answer to a question, asked once for all who want it at about the same time."""
         key, now = (what, device_id, channel_id), self._monotonic()
         known = self._shared.get(key)
         if known is not None and (not known[1].done() or now - known[0] < _FRESH_S):
-            return await asyncio.shield(known[1])
+            shared: T = await asyncio.shield(known[1])
+            return shared
         if len(self._shared) >= _MOST_SHARED:
             self._shared = {key: kept for key, kept in self._shared.items() if not kept[1].done()}
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
         self._shared[key] = (now, answer)
         if not self._start(_answer(answer, ask(device_id, _target(device_id, channel_id)))):
@@ -366,7 +369,7 @@ class CommandService:
         return await asyncio.shield(answer)
 
 
-async def _answer(answer: asyncio.Future[Any], asking: Awaitable[Any]) -> None:
+async def _answer(answer: asyncio.Future[T], asking: Awaitable[T]) -> None:
     try:
         answer.set_result(await asking)
     except Gb28181Error as error:
