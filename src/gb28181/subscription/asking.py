@@ -20,7 +20,7 @@ from gb28181.session.model import Dialog
 from gb28181.subscription.model import Subscription
 from gb28181.subscription.queries import Devices, body_of, check_edition, event_of
 from gb28181.subscription.registry import Entry, Registry, Wanted
-from gb28181.subscription.renewal import is_passing, pause_after, renewal_after
+from gb28181.subscription.renewal import is_dialog_lost, is_passing, pause_after, renewal_after
 from gb28181.subscription.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,9 @@ class Asking:
         try:
             answer = await self._send(dialog, route, to=key.device_id, event=event, body=body, expires_s=wanted.expires_s)
         except SubscriptionRefused as refusal:
-            passing = is_passing(refusal.status)
-            if dialog is not None and (not passing or refusal.status == 408):
+            if dialog is not None and is_dialog_lost(refusal.status):
                 self._dialog_lost(entry, refusal.status, str(refusal))
-            elif passing:
+            elif is_passing(refusal.status):
                 self._failing(entry, refusal.status, str(refusal), wished_s=refusal.retry_after_s)
             else:
                 self.refused(entry, refusal.status, str(refusal))

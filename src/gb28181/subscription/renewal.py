@@ -16,8 +16,10 @@ _FIRST_PAUSE_S: Final = 30.0
 _LONGEST_PAUSE_S: Final = 3600.0
 #: A peer that asks for patience gets at most so much.
 _LONGEST_WISH_S: Final = 86_400.0
-#: Refusals that pass: busy, overloaded, no answer from below, interval too brief; all others mean that the device cannot.
-_PASSING: Final = frozenset({408, 423, 429, 480, 486, 491, 500, 502, 503, 504, 600})
+#: Refusals that pass: busy, overloaded, interval too brief. A dialog outlives them (RFC 5057 §5.1).
+_BUSY: Final = frozenset({423, 429, 480, 486, 491, 500, 502, 503, 504, 600})
+#: Outside a dialog these pass too: no answer from below, and a device that is confused. All others mean that it cannot.
+_PASSING: Final = _BUSY | {408, 481}
 
 
 def renewal_after(granted_s: float, chance: float) -> float:
@@ -33,6 +35,11 @@ def renewal_after(granted_s: float, chance: float) -> float:
 def is_passing(status: int) -> bool:
     """Whether this refusal may be another answer soon; any other one is remembered (§9.11: not supported)."""
     return status in _PASSING
+
+
+def is_dialog_lost(status: int) -> bool:
+    """Whether a renewal that was answered so found no subscription, or nobody who knows what a renewal is (quirk Q77)."""
+    return status not in _BUSY
 
 
 def pause_after(failures: int, chance: float, *, wished_s: float = 0.0) -> float:
