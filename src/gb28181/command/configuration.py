@@ -112,7 +112,7 @@ class Configurations:
             Invalid: It cannot be written.
             NotInEdition, NotFound, CommandFailed: As of `Exchanges.control`.
         """
-        if block not in DeviceConfig.__dataclass_fields__ or block == "snap_shot_config":
+        if block not in TYPES or block not in DeviceConfig.__dataclass_fields__ or block == "snap_shot_config":
             raise Invalid(f"{block} cannot be written; pictures are ordered as snapshots")
         failure: CommandFailed | None = None
         content: dict[str, Any] = {block: value}

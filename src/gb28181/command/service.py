@@ -180,6 +180,7 @@ class CommandService:
         task = self._group.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _task: work.close())  # cancelled before its first step, it would be lost
         return True
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
