@@ -115,6 +115,10 @@ def _wrong_key(tmp_path: Path) -> tuple[dict[str, str], str]:
     return {"HTTP__CERTIFICATE": public, "HTTP__PRIVATE_KEY": private}, "belong together"
 
 
+def _no_sip_certificate(tmp_path: Path) -> tuple[dict[str, str], str]:
+    return {"SIP__TLS_CERTIFICATE": str(tmp_path / "none.pem")}, "sip.tls_certificate"
+
+
 def _newer_database(tmp_path: Path) -> tuple[dict[str, str], str]:
     (tmp_path / "data").mkdir()
     with sqlite3.connect(tmp_path / "data" / "gb28181.db") as connection:
@@ -141,8 +145,8 @@ def _port_inside_media(_tmp_path: Path) -> tuple[dict[str, str], str]:
 @pytest.mark.parametrize(
     "mistake",
     [
-        _no_folder, _no_volume, _foreign_volume, _no_certificate, _wrong_key, _newer_database, _damaged_database,
-        _typing_mistake, _port_inside_media,
+        _no_folder, _no_volume, _foreign_volume, _no_certificate, _no_sip_certificate, _wrong_key, _newer_database,
+        _damaged_database, _typing_mistake, _port_inside_media,
     ],
 )  # fmt: skip
 def test_a_mistake_is_said_in_one_line_with_its_remedy(

@@ -103,6 +103,16 @@ def test_double_crlf_is_counted_as_a_ping_and_skipped() -> None:
     assert bodies(stream.feed(b"\0\0" + OK, 0.0)) == [b""]
 
 
+def test_the_line_end_that_closes_a_body_is_no_keep_alive() -> None:
+    stream = framer()
+    data = tcp(KEEPALIVE_XML, len(KEEPALIVE_XML))
+    for part in (data, data[:-1], data[-1:], b"\r\n" + data):
+        stream.feed(part, 0.0)
+    assert stream.pings == 0
+    stream.feed(b"\r\n\r\n", 0.0)
+    assert stream.pings == 1
+
+
 def test_junk_is_passed_over_to_the_next_start_line() -> None:
     stream = framer()
     assert bodies(stream.feed(b"GET / HTTP/1.1\r\n\r\nxx\r\n" + OK, 0.0)) == [b""]

@@ -64,6 +64,7 @@ class StreamFramer:
         self._patience = patience
         self._buffer = bytearray()
         self._newlines = 0
+        self._owed = 0  # blanks that the last Content-Length counted behind the root: no keep-alive
         self._searched = 0  # in the buffer: nothing is found before it
         self._starts_searched = 0  # the same for start lines in a body
         self._deadline: float | None = None
@@ -130,7 +131,9 @@ class StreamFramer:
         while True:
             padding = len(buffer) - len(buffer.lstrip(_PADDING))
             if padding:
-                self._newlines += buffer.count(b"\n", 0, padding)
+                owed = min(self._owed, padding)
+                self._owed -= owed
+                self._newlines += buffer.count(b"\n", owed, padding)
                 self.pings += self._newlines // 2
                 self._newlines %= 2
                 del buffer[:padding]
@@ -138,7 +141,7 @@ class StreamFramer:
             if end < 0 and len(buffer) < _LINE_WITHIN:
                 return False
             if end >= 0 and START_LINE.match(buffer, 0, end + 1):
-                self._newlines = 0
+                self._newlines = self._owed = 0
                 return True
             size = end + 1 if end >= 0 else _LINE_WITHIN
             self.junk_bytes += size
@@ -223,6 +226,7 @@ class StreamFramer:
         self._head = None
         self._deadline = None
         self._searched = 0
+        self._owed = self._length - end if end < self._length <= end + _BLANKS else 0
         wrong = end > self._length or self._length > end + _BLANKS
         if wrong and not faults and body.strip(_PADDING):
             faults = (WRONG_LENGTH,)
