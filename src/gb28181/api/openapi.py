@@ -20,6 +20,10 @@ _PATH_PARTS: Final = {
     "order_id": "`order_id` of an order to a device",
     "firmware_id": "`firmware_id` of a firmware file",
     "job_id": "`job` of a started job",
+    "number": "Number of a preset (1 to 255), cruise track, scan or switch (0 to 255)",
+    "preset": "Number of a preset, 1 to 255",
+    "alarm_id": "`alarm_id` of an alarm",
+    "topic": "catalog, alarm, mobile_position or ptz_position",
     "username": "Name of the user",
 }
 _ERRORS: Final = {
