@@ -99,6 +99,7 @@ class SimulatedDevice:
             utc=time.time(),
         )
         self.contents = Contents(items or (_item(channel, device_id, model) for channel in channels))
+        self._add_told_codes()
         common: dict[str, Any] = {"statistics": self.statistics, "recorder": self._recorder, "spawn": self._spawn}
         self._registration = Registration(
             settings, self.speech, self.functions, self, device_id, registered=self.registered, **common
@@ -114,6 +115,15 @@ class SimulatedDevice:
             film_of=lambda channel: self._films.get(channel.label),
             **common,
         )
+
+    def _add_told_codes(self) -> None:
+        """Codes that only a dialect tells mean the channels that really are there."""
+        real = [item.device_id for item in self.contents.all() if item.is_camera]
+        told = [item.device_id for item in self.speech.items(self.contents.all(), self.device_id) if item.is_camera]
+        for code, other in zip(real, told, strict=False):
+            if other not in self._channels and code in self._channels:
+                self._channels[other] = self._channels[code]
+                self.functions.aliases[other] = code
 
     # -- what a test does to a device ----------------------------------------------------------------------------------
 

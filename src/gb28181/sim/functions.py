@@ -113,12 +113,14 @@ class Functions:
         self.misses = MISSES
         self._device_id = device_id
         self.names = dict(channels)
+        self.aliases: dict[str, str] = {}  # codes that the catalogue tells for channels
         self._new_target = functools.partial(Target, edition, recorded_hours, now, utc)
         self._targets: dict[str, Target] = {}
         self._format_at: float | None = None
 
     def target(self, code: str) -> Target | None:
         """State of the device or a channel, made when it is first asked for; None for a code that is neither."""
+        code = self.aliases.get(code, code)
         if len(self.names) == 1 and code == self._device_id:
             code = next(iter(self.names))
         if code not in self._targets and (code in self.names or code == self._device_id):
