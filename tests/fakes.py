@@ -55,6 +55,7 @@ class Response:
     request: SipRequest
     status: int
     headers: dict[str, str]
+    all_headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class FakeSignalling:
         body: bytes = b"",
         content_type: str = "",
     ) -> None:
-        self.responses.append(Response(request, status, dict(headers)))
+        self.responses.append(Response(request, status, dict(headers), tuple(headers)))
 
     async def message(self, route: Route, *, to: str, body: bytes, timeout_s: float | None = None) -> SipResponse:
         sent = Sent(route, to, body)

@@ -11,6 +11,7 @@ from gb28181.device.model import (
     DeviceMoved,
     DeviceOffline,
     DeviceOnline,
+    DeviceQuarantined,
     DeviceRegistered,
     RegistrationRefused,
     Route,
@@ -35,12 +36,22 @@ from tests.fakes import (
 )
 
 PASSWORD = "12345678"
-EVENTS = (DeviceRegistered, DeviceOnline, DeviceOffline, DeviceMoved, DeviceChanged, RegistrationRefused)
+EVENTS = (DeviceRegistered, DeviceOnline, DeviceOffline, DeviceMoved, DeviceChanged, DeviceQuarantined, RegistrationRefused)
 
 
 class World:
-    def __init__(self, *, domain_password: str = PASSWORD, store: FakeDeviceStore | None = None, **sip: object) -> None:
-        self.settings = SipSettings.model_validate({"server_id": PLATFORM, **sip})
+    """`uses_domain_password`: the setting `sip.domain_password`."""
+
+    def __init__(
+        self,
+        *,
+        domain_password: str = PASSWORD,
+        uses_domain_password: bool = True,
+        store: FakeDeviceStore | None = None,
+        profiles: dict[str, dict[str, object]] | None = None,
+        **sip: object,
+    ) -> None:
+        self.settings = SipSettings.model_validate({"server_id": PLATFORM, "domain_password": uses_domain_password, **sip})
         self.clock = ManualClock()
         self.signalling = FakeSignalling()
         self.store = store or FakeDeviceStore()
@@ -58,7 +69,7 @@ class World:
             digest=DigestServer(b"k" * 32, DOMAIN, self.settings.nonce_ttl_s),
             strong=DigestServer(b"k" * 32, DOMAIN, self.settings.nonce_ttl_s, "SHA-256"),
             domain_password=domain_password,
-            profiles=Profiles.of(Settings(sip=self.settings)),
+            profiles=Profiles.of(Settings.model_validate({"sip": self.settings, "profiles": profiles or {}})),
             monotonic=self.clock.monotonic,
         )
         self.router = Router(self.signalling, self.devices, [routes(self.devices)])

@@ -17,7 +17,7 @@ WINDOW_S: Final = 60.0
 #: Moves between addresses in ten minutes that are no change of network any more.
 CONTEST: Final = 4
 _CONTEST_S: Final = 600.0
-_MOST: Final = 100_000
+_MOST: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -28,10 +28,10 @@ class _Window:
 
 
 class Churn:
-    """Counts registrations by device. Times are monotonic seconds.
+    """Counts hasty registrations and moves by device. Times are monotonic seconds.
 
     Args:
-        most: Devices that are watched; the one that registered longest ago is forgotten.
+        most: Devices that are watched; the one that was hasty longest ago is forgotten.
     """
 
     def __init__(self, *, most: int = _MOST) -> None:
@@ -39,7 +39,7 @@ class Churn:
         self._windows: OrderedDict[DeviceId, _Window] = OrderedDict()
 
     def registered(self, device_id: DeviceId, now: float) -> bool:
-        """Books a registration; whether it is one of a storm."""
+        """Books a registration that follows another within `WINDOW_S`; whether it is one of a storm."""
         window = self._window(device_id, now)
         if now - window.since >= WINDOW_S:
             window.since, window.registrations = now, 0

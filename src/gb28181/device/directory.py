@@ -104,7 +104,10 @@ class Directory:
 
     def add(self, device: Device) -> Peer:
         """Takes a device in; nothing is written."""
-        peer = self._peers[device.device_id] = Peer(device.with_changes(profile=self._profiles.resolve(device)))
+        profile = self._profiles.resolve(device)
+        if profile is not device.profile:
+            device = device.with_changes(profile=profile)
+        peer = self._peers[device.device_id] = Peer(device)
         self._index(peer)
         return peer
 

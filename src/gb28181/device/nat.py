@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from gb28181.device.model import Route
@@ -31,13 +32,18 @@ def is_behind_nat(route: Route, contact: str, via: str) -> bool:
 def literal_address(uri: str) -> tuple[str, int] | None:
     """Host and port of a URI or sent-by whose host is an address; a name says nothing about where its owner is."""
     parsed = parse_uri(uri)
-    if parsed is None:
-        return None
-    try:
-        ipaddress.ip_address(parsed.host)
-    except ValueError:
+    if parsed is None or not _is_address(parsed.host):
         return None
     return parsed.host, parsed.port or DEFAULT_PORT
+
+
+@lru_cache(maxsize=4096)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class KeepAlives:

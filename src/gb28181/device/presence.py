@@ -138,9 +138,12 @@ class Presence:
     def next_deadline(self) -> float | None:
         return self._heap[0][0] if self._heap else None
 
-    def expire(self, now: float) -> list[WentOffline]:
+    def expire(self, now: float, *, most: int = 10_000) -> list[WentOffline]:
+        """Args:
+        most: Devices that are looked at in one call; after a restart all deadlines are one.
+        """
         silent: list[WentOffline] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and (most := most - 1) >= 0:
             queued, device_id = heapq.heappop(self._heap)
             watch = self._watches.get(device_id)
             if watch is None or watch.queued != queued:

@@ -53,8 +53,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "keepalive_interval_s": (0, 3600),
     "keepalive_misses": (1, 100),
 }
-#: Profiles that are kept made; an installation that sets every device otherwise has them made anew.
-_MOST_MADE: Final = 1000
+#: Descriptions whose profile is remembered; beyond it they are looked at anew.
+_MOST_MADE: Final = 10_000
 _KINDS: Final = get_type_hints(Profile)
 _DIGITS: Final = frozenset("123456789")
 
@@ -108,7 +108,9 @@ class Profiles:
         self._rows = {vendor.name: vendor for vendor in VENDORS}
         for name, fields in configured.items():
             self._rows[name] = _configured(name, fields, self._rows.get(name))
-        self._made: dict[tuple[str, str, str, tuple[tuple[str, ProfileValue], ...]], Profile] = {}
+        self._made: dict[tuple[str, str, str, str, str, tuple[tuple[str, ProfileValue], ...]], Profile] = {}
+        # As many as there are ways to be treated: firmware with a serial number in its User-Agent makes no more of them.
+        self._shared: dict[Profile, Profile] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> Profiles:
@@ -151,22 +153,24 @@ class Profiles:
 
     def resolve(self, device: Device) -> Profile:
         """The profile of a device as it is now."""
-        overrides = device.overrides
-        row = self._row(device)
-        edition = declared_edition(device.gb_version)
-        key = (row.name, edition or "", device.edition_hint, tuple(sorted(overrides.items())))
+        overrides = tuple(sorted(device.overrides.items())) if device.overrides else ()
+        key = (device.manufacturer, device.model, device.user_agent, device.gb_version, device.edition_hint, overrides)
         profile = self._made.get(key)
         if profile is None:
-            hinted = {"edition": device.edition_hint} if device.edition_hint else {}
-            declared = {"edition": edition} if edition else {}
-            changes: dict[str, Any] = {**hinted, **row.changes, **declared, **overrides, "vendor": row.name}
-            if changes.get("edition", self.base.edition) == "2022":
-                changes.setdefault("charset", "gb18030")  # §6.10
-            profile = dataclasses.replace(self.base, **changes)
             if len(self._made) >= _MOST_MADE:
                 self._made.clear()
-            self._made[key] = profile
+            profile = self._make(device)
+            profile = self._made[key] = self._shared.setdefault(profile, profile)
         return profile
+
+    def _make(self, device: Device) -> Profile:
+        row, edition = self._row(device), declared_edition(device.gb_version)
+        hinted = {"edition": device.edition_hint} if device.edition_hint else {}
+        declared = {"edition": edition} if edition else {}
+        changes: dict[str, Any] = {**hinted, **row.changes, **declared, **device.overrides, "vendor": row.name}
+        if changes.get("edition", self.base.edition) == "2022":
+            changes.setdefault("charset", "gb18030")  # §6.10
+        return dataclasses.replace(self.base, **changes)
 
     def manufacturer(self, user_agent: str) -> str:
         """The maker's name where the User-Agent holds it, else "" (quirk Q58)."""
@@ -192,5 +196,8 @@ def _configured(name: str, fields: Mapping[str, Any], row: Vendor | None) -> Ven
         wanted = {key: checked(key, value) for key, value in changes.items() if key != "vendor"}
     except Invalid as error:
         raise Invalid(f"configuration: profiles.{name}: {error}") from None
-    tokens = tuple(str(token).lower() for token in match)
-    return dataclasses.replace(row, tokens=tokens, changes=MappingProxyType({**row.changes, **wanted}))
+    if not isinstance(match, list | tuple) or not all(isinstance(token, str) and token.strip() for token in match):
+        raise Invalid(f'configuration: profiles.{name}: match is {str(match)[:40]!r}, expected texts such as ["example cam"]')
+    return dataclasses.replace(
+        row, tokens=tuple(token.strip().lower() for token in match), changes=MappingProxyType({**row.changes, **wanted})
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
 from gb28181.device.addresses import Addresses, is_same_place
-from gb28181.device.churn import Churn
+from gb28181.device.churn import WINDOW_S, Churn
 from gb28181.device.directory import Directory, Peer
 from gb28181.device.info import MAX_TEXT
 from gb28181.device.lifesigns import LifeSigns
@@ -179,7 +180,7 @@ class Registrations:
         moved = was_online and old is not None and not is_same_place(old.route, route)
         appears = not was_online or not peer.is_confirmed
         self._counters["registrations"] += 1
-        user_agent = request.headers.get("user-agent", "")[:MAX_TEXT]
+        user_agent = sys.intern(request.headers.get("user-agent", "")[:MAX_TEXT])  # one text for all cameras of a kind
         registration = Registration(
             route,
             register.contact,
@@ -188,7 +189,8 @@ class Registrations:
             expires_at=utc + timedelta(seconds=register.expires_s),
             behind_nat=is_behind_nat(route, register.contact, request.headers.get("via", "")),
         )
-        is_storm = self._churn.registered(identifier, now)
+        is_hasty = old is not None and (utc - old.registered_at).total_seconds() < WINDOW_S
+        is_storm = is_hasty and self._churn.registered(identifier, now)
         if is_storm:
             peer.count_fault("register-storm", utc)
         self._directory.register(
