@@ -182,7 +182,7 @@ async def test_too_long_or_empty_ranges_are_refused(world: World):
 
 async def test_a_stream_number_needs_the_edition_of_2022(world: World):
     world.devices.speaks("2016")
-    with pytest.raises(NotInEdition, match="2016.*StreamNumber"):
+    with pytest.raises(NotInEdition, match=r"2016.*StreamNumber"):
         await world.commands.footage.search(KEY, FootageWish(DAY.start, DAY.end, stream_number=1))
     assert world.asked == []
 

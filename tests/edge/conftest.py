@@ -20,7 +20,14 @@ from tests.edge.world import KEY, Control, Ingest, World
 async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[World]]]:
     stack = contextlib.AsyncExitStack()
 
-    async def make(*, control: bool = True, ingest: bool = True, api: web.Application | None = None, **http: object) -> World:
+    async def make(
+        *,
+        control: bool = True,
+        ingest: bool = True,
+        api: web.Application | None = None,
+        command: dict[str, object] | None = None,
+        **http: object,
+    ) -> World:
         run = tmp_path / "run"
         run.mkdir(exist_ok=True)
         volume, console = tmp_path / "volume", tmp_path / "console"
@@ -38,7 +45,7 @@ async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Wo
         if ingest:
             await source.start()
             stack.push_async_callback(source.stop)
-        settings = Settings.model_validate({"http": {"host": "127.0.0.1", "port": 0, **http}})
+        settings = Settings.model_validate({"http": {"host": "127.0.0.1", "port": 0, **http}, "command": command or {}})
         edge = Edge(
             settings,
             console=console,

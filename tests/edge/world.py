@@ -20,6 +20,7 @@ from gb28181.edge.app import Edge
 from gb28181.messages import (
     FrameReader,
     Hello,
+    Transfer,
     Unwatch,
     Viewers,
     WantStream,
@@ -29,6 +30,7 @@ from gb28181.messages import (
     encode,
     encode_chunk_header,
 )
+from gb28181.storage.io.deposit import Deposit
 
 KEY = b"k" * 32
 DEVICE = "34020000001320000001"
@@ -158,6 +160,7 @@ class Control:
     edge_path: Path
     viewers: list[tuple[tuple[str, str, int], ...]] = field(default_factory=list)
     wanted: list[tuple[str, str]] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     edge: asyncio.StreamWriter | None = None
 
@@ -176,6 +179,8 @@ class Control:
                     self.viewers.append(message.channels)
                 elif isinstance(message, WantStream):
                     self.wanted.append((message.device_id, message.channel_id))
+                elif isinstance(message, Transfer):
+                    self.transfers.append(message)
             self.heard.set()
         writer.close()
 
@@ -199,6 +204,11 @@ class World:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.edge.port}"
+
+    @property
+    def deposit(self) -> Deposit:
+        """The folder that the edge was given."""
+        return Deposit(self.control.edge_path.parent / "deposit", most_bytes=1 << 30)
 
     def live(self, suffix: str = ".flv", *, channel: str = CHANNEL, query: str = "", expires_in: int = 60) -> str:
         token = tokens.sign(KEY, "live", f"{DEVICE}/{channel}", int(time.time()) + expires_in)

@@ -1,0 +1,211 @@
+"""Pictures that devices upload, and firmware that they fetch, over the real door."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gb28181 import tokens
+from gb28181.command.model import Firmware
+from gb28181.edge import deposit as edge_deposit
+from gb28181.messages import Transfer
+from gb28181.storage.io.deposit import Deposit
+from tests.edge.world import KEY, World, until
+from tests.media.test_jpeg import jpeg
+
+SESSION = "0123456789abcdef" * 2
+FIRMWARE = "f" * 32
+PICTURES = [jpeg(64, 32 + 16 * number) for number in range(4)]
+
+MakeWorld = Callable[..., Awaitable[World]]
+
+
+def upload_path(count: int = 2, *, expires: float = 60, session: str = SESSION) -> str:
+    token = tokens.sign(KEY, "upload", f"{session}/{count}", int(time.time() + expires))
+    return f"/media/upload/{session}/{count}/{token}"
+
+
+@pytest.fixture
+async def world(make_world: MakeWorld) -> World:
+    return await make_world()
+
+
+async def send(world: World, method: str, path: str, data: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    async with world.client.request(method, f"{world.url}{path}", data=data, headers=headers) as response:
+        return response.status, await response.json()
+
+
+def form(*files: bytes, field: str = "file", name: str = "shot.jpg") -> aiohttp.MultipartWriter:
+    writer = aiohttp.MultipartWriter("form-data")
+    about = writer.append("34020000001320000001")
+    about.set_content_disposition("form-data", name="DeviceID")
+    for file in files:
+        part = writer.append(file, {"Content-Type": "image/jpeg"})  # type: ignore[arg-type]  # a plain mapping is one
+        part.set_content_disposition("form-data", name=field, filename=name)
+    return writer
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_a_raw_picture_is_kept_and_served(world: World, method: str):
+    path = upload_path() + "/34020000001320000001022026030108000012301.jpg"
+    assert await send(world, method, path, PICTURES[0], **{"Content-Type": "image/jpeg"}) == (200, {"kept": 1})
+    name = "01-34020000001320000001022026030108000012301.jpg"
+    token = tokens.sign(KEY, "picture", f"{SESSION}/{name}", int(time.time() + 60))
+    async with world.client.get(f"{world.url}/media/picture/{SESSION}/{name}?token={token}") as response:
+        assert (response.status, response.content_type) == (200, "image/jpeg")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert await response.read() == PICTURES[0]
+    async with world.client.get(f"{world.url}/media/picture/{SESSION}/{name}?token={token[:-2]}aa") as response:
+        assert response.status == 403
+
+
+async def test_pictures_in_one_form_are_kept_each(world: World):
+    assert await send(world, "POST", upload_path(), form(PICTURES[0], PICTURES[1])) == (200, {"kept": 2})
+    assert [found.name for found in world.deposit.pictures(SESSION)] == ["01-shot.jpg", "02-shot.jpg"]
+
+
+async def test_a_body_without_length_and_type_is_taken_too(world: World):
+    async def slowly() -> Any:
+        for start in range(0, len(PICTURES[0]), 500):
+            yield PICTURES[0][start : start + 500]
+
+    assert await send(world, "PUT", upload_path(), slowly()) == (200, {"kept": 1})
+
+
+async def test_control_is_told_of_every_picture(world: World):
+    await send(world, "PUT", upload_path(), PICTURES[0])
+    await until(lambda: world.control.transfers == [Transfer(SESSION, 1, 2)])
+
+
+async def test_a_picture_beyond_the_order_is_refused_and_one_repeated_is_not_another(world: World):
+    for picture, kept in ((PICTURES[0], 1), (PICTURES[1], 2), (PICTURES[1], 2)):
+        assert await send(world, "PUT", upload_path(), picture) == (200, {"kept": kept})
+    status, answer = await send(world, "PUT", upload_path(), PICTURES[2])
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(upload_path(expires=-1), id="expired"),
+        pytest.param(upload_path().replace("/2/", "/9/"), id="another-count"),
+        pytest.param(upload_path().replace(SESSION, "e" * 32), id="another-order"),
+        pytest.param(f"/media/upload/{SESSION}/2/nonsense", id="no-token"),
+    ],
+)
+async def test_a_link_opens_for_its_order_number_and_time_alone(world: World, path: str):
+    status, answer = await send(world, "PUT", path, PICTURES[0])
+    assert (status, answer["error"]["code"]) == (403, "link_refused")
+    assert world.deposit.pictures(SESSION) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b"", 415, id="empty"),
+        pytest.param(b"<html>", 415, id="html"),
+        pytest.param(PICTURES[0][:-2], 400, id="cut-off"),
+        pytest.param(PICTURES[0] + bytes(200_000), 413, id="too-long"),
+    ],
+)
+async def test_what_is_no_whole_picture_is_refused(make_world: MakeWorld, body: bytes, status: int):
+    world = await make_world(command={"picture_bytes": 64 << 10})
+    assert (await send(world, "PUT", upload_path(), body))[0] == status
+    assert world.deposit.pictures(SESSION) == []
+
+
+async def test_a_form_that_is_none_is_refused(world: World):
+    for body, kind in ((b"x", "multipart/form-data"), (b"--a\r\n\r\n", "multipart/form-data; boundary=b")):
+        status, _ = await send(world, "POST", upload_path(), body, **{"Content-Type": kind})
+        assert status == 400
+    assert (await send(world, "POST", upload_path(), form()))[0] == 400  # fields only
+
+
+async def test_so_many_uploads_at_once_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(edge_deposit, "_UPLOADS", 0)
+    assert (await send(world, "PUT", upload_path(), PICTURES[0]))[0] == 503
+
+
+# --- firmware ------------------------------------------------------------------------------------------------------
+
+
+def describe(world: World) -> None:
+    world.deposit.describe_firmware(Firmware(FIRMWARE, "v2.bin", "V2.0", "Hik", datetime(2026, 3, 1, tzinfo=UTC)))
+
+
+def store_path() -> str:
+    return f"/media/firmware/{FIRMWARE}?token={tokens.sign(KEY, 'firmware-store', FIRMWARE, int(time.time() + 60))}"
+
+
+def fetch_path(session: str = SESSION) -> str:
+    token = tokens.sign(KEY, "firmware", f"{FIRMWARE}/{session}", int(time.time() + 60))
+    return f"/media/firmware/{FIRMWARE}/{session}/{token}/v2.bin"
+
+
+async def test_a_firmware_goes_in_once_and_out_whole_or_in_ranges(world: World):
+    content = bytes(range(256)) * 3000
+    assert (await send(world, "PUT", store_path(), content))[0] == 404
+    describe(world)
+    status, answer = await send(world, "PUT", store_path(), content)
+    assert (status, answer["sha256"]) == (200, hashlib.sha256(content).hexdigest())
+    assert (await send(world, "PUT", store_path(), content))[0] == 409
+    async with world.client.get(world.url + fetch_path()) as response:
+        assert (response.status, await response.read()) == (200, content)
+    await until(lambda: Transfer(SESSION, len(content), len(content)) in world.control.transfers)
+    for asked, (start, end) in (
+        ("bytes=0-99", (0, 100)), ("bytes=700000-", (700_000, len(content))), ("bytes=-5", (len(content) - 5, len(content))),
+    ):  # fmt: skip
+        async with world.client.get(world.url + fetch_path(), headers={"Range": asked}) as response:
+            assert response.status == 206
+            assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(content)}"
+            assert await response.read() == content[start:end]
+    async with world.client.get(world.url + fetch_path(), headers={"Range": "bytes=9999999-"}) as response:
+        assert response.status == 416
+    async with world.client.head(world.url + fetch_path()) as response:
+        assert response.headers["Content-Length"] == str(len(content))
+
+
+async def test_a_link_serves_one_upgrade_and_then_no_more(world: World):
+    describe(world)
+    await send(world, "PUT", store_path(), b"x" * 1000)
+    for expected in (200, 200, 200, 200, 403):
+        async with world.client.get(world.url + fetch_path()) as response:
+            await response.read()
+            assert response.status == expected
+    async with world.client.get(world.url + fetch_path("a" * 32)) as response:
+        assert response.status == 200
+    async with world.client.get(world.url + fetch_path().replace(SESSION, "b" * 32)) as response:
+        assert response.status == 403
+
+
+async def test_a_firmware_that_is_too_long_leaves_nothing(make_world: MakeWorld):
+    world = await make_world(command={"firmware_mib": 1})
+    describe(world)
+
+    async def endless() -> Any:
+        while True:
+            yield bytes(1 << 18)
+            await asyncio.sleep(0)
+
+    try:
+        status, _ = await send(world, "PUT", store_path(), endless())
+        assert status == 413
+    except aiohttp.ClientError:
+        pass  # refused before it was read to its end
+    assert (await send(world, "PUT", store_path(), b"x" * (2 << 20)))[0] == 413
+    assert not world.deposit.firmware(FIRMWARE).is_stored
+    assert (await send(world, "PUT", store_path(), b"x"))[0] == 200
+
+
+def test_nothing_lies_outside_the_folder(tmp_path: Path):
+    deposit = Deposit(tmp_path / "deposit", most_bytes=1 << 20)
+    deposit.keep_picture(SESSION, PICTURES[0], label="x", most=1)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["01-x.jpg"]
