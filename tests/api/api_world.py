@@ -21,7 +21,8 @@ from gb28181.catalog.levels import Level, Levels
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job
 from gb28181.catalog.registry import Registry
 from gb28181.clock import Clock
-from gb28181.config import AlarmSettings, PositionSettings, PtzSettings, SubscriptionSettings
+from gb28181.command.service import CommandService
+from gb28181.config import AlarmSettings, CommandSettings, PositionSettings, PtzSettings, SubscriptionSettings
 from gb28181.device.model import (
     Address,
     Device,
@@ -50,7 +51,14 @@ from gb28181.session.model import Session, Stage, StageTime
 from gb28181.session.playback import PlaybackService
 from gb28181.sip.trace import Trace
 from gb28181.subscription.service import SubscriptionService
-from tests.fakes import FakeAlarmStore, FakePositionStore, FakeSignalling, FakeSubscriptionStore
+from tests.fakes import (
+    FakeAlarmStore,
+    FakeDeposit,
+    FakeOrderStore,
+    FakePositionStore,
+    FakeSignalling,
+    FakeSubscriptionStore,
+)
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
@@ -428,6 +436,19 @@ class World:
         )
         self.ptz_memory = PtzMemory(exchanges=exchanges, devices=self.devices, channels=self.catalog)
         self.answered = exchanges.answered
+        self.deposit = FakeDeposit()
+        self.commands = CommandService(
+            CommandSettings(),
+            exchanges=exchanges,
+            devices=self.devices,
+            channels=self.catalog,
+            store=FakeOrderStore(),
+            deposit=self.deposit,
+            bus=self.bus,
+            clock=self.clock,
+            base_url=lambda device_id: "http://192.168.1.1:8080",
+            link_key=self.link_key,
+        )
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = AccountService(
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
@@ -446,6 +467,7 @@ class World:
             playbacks=self.playbacks,
             recordings=self.recordings,
             archive=self.archive,
+            commands=self.commands,
             alarms=self.alarms,
             positions=self.positions,
             subscriptions=self.subscriptions,
