@@ -21,7 +21,29 @@ export interface Device {
   last_seen_at: string | null
   channels: number
   catalog: { at: string | null; announced: number; received: number }
-  faults: Record<string, number>
+  keepalive_interval_s: number | null
+  clock: { offset_s: number | null; measured_at: string | null; warning: boolean }
+  own_password: boolean
+  networks: string[]
+  redirect: string
+  profile: Record<string, ProfileValue>
+  overrides: Record<string, ProfileValue>
+  faults: { fault: string; count: number; last_at: string | null; detail: string; words: Words }[]
+  hints: { code: string; words: Words }[]
+}
+
+export type ProfileValue = string | number | boolean
+/** One text in both languages of the console. */
+export type Words = Record<'zh' | 'en', string>
+
+/** Who wants to register and is no device. */
+export interface Stranger {
+  device_id: string
+  source: string
+  user_agent: string
+  reason: 'unknown' | 'wrong-password' | 'no-password'
+  count: number
+  last_seen_at: string
 }
 
 export type RecordingState = 'recording' | 'starting' | 'failed' | 'off'
@@ -94,6 +116,7 @@ export interface Login {
 
 /** How the server does, and what a camera must be told. */
 export interface System {
+  one_source: string | null
   version: string
   devices: { total: number; online: number }
   channels: { total: number; online: number }
