@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 
 from gb28181.errors import MisuseError, WireError
 from gb28181.ids import DeviceId
-from gb28181.manscdp.codec import MAX_BYTES, Parsed, Unknown, build, parse
+from gb28181.manscdp.codec import MAX_BYTES, MAX_TAGS, Parsed, Unknown, build, parse
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogQuery, CatalogResponse, ItemInfo
 from gb28181.manscdp.commands.device import DeviceStatusResponse
 from gb28181.manscdp.commands.notify import Keepalive, MediaStatus
 from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Result, Status, command, commands, elements_of
+from gb28181.manscdp.reading import MAX_ITEMS
 from tests.manscdp.vectors import FOLDER, vector
 
 DEVICE = DeviceId("34020000001110000001")
@@ -222,6 +224,77 @@ def test_what_is_no_manscdp_is_refused(body: bytes) -> None:
         parse(body)
 
 
+def test_more_tags_than_any_message_needs_are_refused() -> None:
+    with pytest.raises(WireError) as refused:
+        parse(b"<Notify><CmdType>Keepalive</CmdType>" + b"<a/>" * MAX_TAGS + b"</Notify>")
+    assert refused.value.status == 413
+
+
+def test_depth_alone_does_no_harm() -> None:
+    body = b"<Notify><CmdType>Keepalive</CmdType><DeviceID>1</DeviceID>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</Notify>"
+    assert parse(body).command == Keepalive(device_id=DeviceId("1"))
+
+
+@pytest.mark.parametrize("wrapping", ["<DeviceList><Item>{}</Item></DeviceList>", "<DeviceList>{}</DeviceList>", "{}"])
+def test_so_many_items_and_no_more_are_read(wrapping: str) -> None:
+    items = "<Item><DeviceID>1</DeviceID></Item>" * (MAX_ITEMS + 5)
+    parsed = parse(
+        f"<Response><CmdType>Catalog</CmdType><SN>1</SN><DeviceID>1</DeviceID>{wrapping.format(items)}</Response>".encode()
+    )
+    assert len(parsed.command.items) <= MAX_ITEMS
+    if len(parsed.command.items) > 1:
+        assert parsed.faults["too-many-items"] == 5
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE x [<!ENTITY a "b">]>',
+        '<!DOCTYPE Notify SYSTEM "file:///etc/passwd">',
+        "<! DOCTYPE x>",
+        '<!ENTITY a SYSTEM "http://192.0.2.1/">',
+        '<!doctype x [<!entity a "b">]>',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_document_types_and_entities_are_refused_before_any_parser_sees_them(declaration: str, encoding: str) -> None:
+    body = f'<?xml version="1.0"?>{declaration}<Notify><CmdType>Keepalive</CmdType><DeviceID>1</DeviceID><X>门&a;</X></Notify>'
+    with pytest.raises(WireError, match="document type"):
+        parse(body.encode(encoding))
+
+
+def test_an_entity_that_nobody_declared_is_text() -> None:
+    body = b"<Notify><CmdType>MediaStatus</CmdType><SN>1</SN><DeviceID>1</DeviceID><NotifyType>a&b;c</NotifyType></Notify>"
+    parsed = parse(body)
+    assert parsed.command.notify_type == "a&b;c"
+    assert parsed.faults == {"malformed-xml": 1}
+
+
+def test_names_of_one_message_are_not_kept_for_the_next() -> None:
+    """A device that sends other names each time must not fill the memory (docs/decisions: expat)."""
+    tracemalloc.start()
+    try:
+        for round_ in range(3):
+            names = "".join(f"<n{round_}x{number}/>" for number in range(20_000))
+            parse(f"<Notify><CmdType>MediaStatus</CmdType><DeviceID>1</DeviceID>{names}</Notify>".encode())
+            if round_ == 0:
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 500_000
+
+
+def test_prefixes_and_namespaces_are_passed_over() -> None:
+    bound = b'<g:Notify xmlns:g="urn:x"><g:CmdType>Keepalive</g:CmdType><g:DeviceID>1</g:DeviceID></g:Notify>'
+    assert parse(bound).command == parse(bound.replace(b' xmlns:g="urn:x"', b"")).command == Keepalive(device_id=DeviceId("1"))
+
+
+def test_a_carriage_return_in_a_value_survives() -> None:
+    sent = MediaStatus(sn=1, device_id=DEVICE, notify_type="a\rb\nc")
+    assert parse(build(sent)).command == sent
+
+
 def test_an_unknown_command_is_named() -> None:
     body = b"<Query><CmdType>Weather</CmdType><SN>7</SN><DeviceID>34020000001110000001</DeviceID></Query>"
     assert parse(body).command == Unknown("Query", "Weather", 7, DEVICE)
@@ -261,6 +334,26 @@ def test_two_classes_cannot_be_one_command() -> None:
         command(Category.NOTIFY, "keepalive", clause="A.2.5.2")(type("Again", (), {"__annotations__": {}}))
     with pytest.raises(MisuseError):
         build(object())
+
+
+#: Fields that have another name than their element, because there the element is a list of many or says little.
+RENAMED = {"faulty", "items", "record_schedules", "time_segments", "alarm_status", "alert_show_flag"}
+
+
+def test_fields_have_the_names_of_their_elements() -> None:
+    seen = set()
+    specs = [entry.spec for _kind, entry in commands()]
+    while specs:
+        spec = specs.pop()
+        if spec.kind in seen:
+            continue
+        seen.add(spec.kind)
+        for slot in spec.fields:
+            if slot.attr not in RENAMED:
+                assert slot.attr.replace("_", "") == slot.wire.names[0].lower(), f"{spec.kind.__name__}.{slot.attr}"
+            if slot.block is not None:
+                specs.append(slot.block)
+    assert len(seen) > 70
 
 
 def test_every_command_names_its_clause() -> None:

@@ -139,7 +139,8 @@ def build(command: object, *, charset: Charset | None = None, edition: Edition |
 
 
 def _escape(text: str) -> str:
-    return escape(_CONTROL.sub("", text))
+    # A carriage return as itself would be read as a line feed (XML 1.0 §2.11).
+    return escape(_CONTROL.sub("", text), {"\r": "&#13;"})
 
 
 # --- characters ----------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def read_float(text: str) -> float:
         ValueError: It is none.
     """
     number = float(text)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or "_" in text:
         raise ValueError(text)
     return number
 
