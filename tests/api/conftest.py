@@ -16,7 +16,8 @@ from tests.api.api_world import World
 async def world() -> AsyncIterator[World]:
     made = World()
     await made.log_in()
-    async with made.ptz, TestClient(TestServer(create_api(made.services(), max_body_bytes=10_000))) as client:
+    server = TestServer(create_api(made.services(), max_body_bytes=10_000))
+    async with made.ptz, made.commands, TestClient(server) as client:
         made.client = client
         yield made
 
