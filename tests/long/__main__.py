@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--streams", type=int, help="cameras; of storm: devices")
+    parser.add_argument("--devices", type=int, help="of storm: so many light devices with a port each, instead of waves")
     parser.add_argument("--kbps", type=int, default=384, help="video of each stream; sound is 64 more")
     parser.add_argument("--artifacts", type=Path, default=Path(__file__).parents[2] / "artifacts")
     parser.add_argument("--folder", type=Path, help="where the platform's data lie while it runs (default: a temporary one)")
@@ -34,7 +35,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix=f"gb28181-{options.name}-", dir=options.folder))
     report = Report(options.name, options.seed, options.minutes)
     scenario = importlib.import_module(f"tests.long.{options.name}")
-    more = {"streams": options.streams} if options.streams else {}
+    more = {name: value for name in ("streams", "devices") if (value := getattr(options, name))}
     try:
         asyncio.run(scenario.run(folder, report, kbps=options.kbps, **more))
     except (Exception, KeyboardInterrupt) as error:  # border: a run that breaks off still tells what it saw

@@ -25,9 +25,12 @@ REGISTERED_S = 120.0
 KEEPALIVE_S = 25.0
 
 
-async def run(folder: Path, report: Report, *, kbps: int, streams: int = 3000) -> None:
-    """`streams` light devices."""
+async def run(folder: Path, report: Report, *, kbps: int, streams: int = 3000, devices: int = 0) -> None:
+    """`streams` devices behind one address in waves; or `devices` with a port and an address each, which stay."""
     sys.path.insert(0, str(BENCH))
+    if devices:
+        await asyncio.to_thread(_region, folder, report, devices)
+        return
     signalling: Any = importlib.import_module("signalling")
     settings = {
         "SIP__PER_SOURCE_PER_S": "1000000",  # a whole town stands behind one address
@@ -53,6 +56,21 @@ async def run(folder: Path, report: Report, *, kbps: int, streams: int = 3000) -
             report.flat("memory of control", place.memory["control"], since=WARM_UP_S)
             report.figures["loop lag, worst"] = max(row.get("lag_max_ms", 0) for row in report.samples)
             await place.rest()
+
+
+def _region(folder: Path, report: Report, devices: int) -> None:
+    """A region comes back after a power cut and then reports every minute; control is killed once at the end."""
+    storm: Any = importlib.import_module("storm")
+    result = storm.storm(devices, report.minutes, seed=report.seed, restart=True, folder=folder)
+    report.samples = result.pop("samples")
+    report.faults += result.pop("faults")
+    report.figures |= result
+    report.notes += storm.table(result).splitlines()
+    # The restarted control is another process: its memory begins anew.
+    kept = [(row["at"], row["memory_mib"]) for row in report.samples if "memory_mib" in row]
+    steady = report.samples[0]["at"] + WARM_UP_S
+    before_restart = [sample for sample in kept if sample[0] <= kept[-1][0] - result["restart_took_s"]]
+    report.flat("memory of control", before_restart, since=steady)
 
 
 async def _storm(place: Town, report: Report, crowd: Any, everyone: Any) -> None:
