@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from gb28181.accounts.model import User
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, to_us
+from gb28181.config import AlarmSettings, PositionSettings
 from gb28181.database import Database
 from gb28181.database.upkeep import Upkeep
 from gb28181.ids import DeviceId
 from gb28181.recording.model import Gap
+from tests.database.database_samples import device
+from tests.database.test_events import alarm, position
 
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 KEY = ChannelKey(DeviceId("34020000001320000001"), DeviceId("34020000001310000001"))
 DAY_US = 86_400_000_000
 
@@ -33,9 +36,26 @@ async def test_rows_older_than_the_limit_go_and_no_others(database: Database):
     await upkeep.run_once()
     assert {gap.cause for gap in await database.gaps_between(KEY, 0, now, limit=100)} == {"399 days", "1 days", "still lasts"}
     assert [entry.target for entry in await database.audit_page(limit=10)] == ["1 days", "399 days"]
-    assert upkeep.counters == {"gaps": 2, "audit": 2, "failed": 0}
+    assert upkeep.counters == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "failed": 0}
     await upkeep.run_once()
-    assert upkeep.counters == {"gaps": 2, "audit": 2, "failed": 0}
+    assert upkeep.counters == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "failed": 0}
+
+
+async def test_alarms_and_tracks_go_by_their_own_age_and_number(database: Database):
+    for number in range(6):
+        database.save_alarm(alarm(number))
+        database.save_position(position(number), is_last=True, in_track=True)
+    await database.save_device_now(device())
+    upkeep = Upkeep(
+        database,
+        keep_days=400,
+        clock=StillClock(),
+        alarms=AlarmSettings(keep_days=10_000, max_rows=4),
+        positions=PositionSettings(keep_days=0.01),
+    )
+    await upkeep.run_once()
+    assert (upkeep.counters["alarms"], upkeep.counters["track_points"]) == (2, 6)
+    assert len(await database.last_alarms(10)) == 4
 
 
 async def test_a_batch_is_bounded_and_takes_the_oldest_first(database: Database):

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.2
 #: A device that has just come is busy with its registration and its catalogue.
-_SOON_S: Final = (1.0, 4.0)
+_SOON_S: Final = (0.3, 1.5)
 #: A refusal is not asked about again sooner, however often the device registers.
 _REFUSED_REST_S: Final = 600.0
 #: A subscription that its device ends sooner than so is made again after a pause only.
