@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from gb28181.errors import MisuseError, WireError
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import MAX_BYTES, MAX_TAGS, Parsed, Unknown, build, parse
+from gb28181.manscdp.commands.alarm import AlarmInfo, AlarmTypeParam
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogQuery, CatalogResponse, ItemInfo
 from gb28181.manscdp.commands.device import DeviceStatusResponse
 from gb28181.manscdp.commands.notify import Keepalive, MediaStatus
 from gb28181.manscdp.edition import Edition
-from gb28181.manscdp.element import Category, Result, Status, command, commands, elements_of
+from gb28181.manscdp.element import Category, Result, Status, child, command, commands, elements_of
 from gb28181.manscdp.reading import MAX_ITEMS
 from tests.manscdp.vectors import FOLDER, vector
 
@@ -293,6 +294,45 @@ def test_prefixes_and_namespaces_are_passed_over() -> None:
 def test_a_carriage_return_in_a_value_survives() -> None:
     sent = MediaStatus(sn=1, device_id=DEVICE, notify_type="a\rb\nc")
     assert parse(build(sent)).command == sent
+
+
+def test_what_unicode_calls_no_character_is_stripped() -> None:
+    sent = MediaStatus(sn=1, device_id=DEVICE, notify_type="1\ufffe2\uffff1")
+    assert b"<NotifyType>121</NotifyType>" in build(sent)
+    body = build(MediaStatus(sn=1, device_id=DEVICE), charset="utf-8").replace(b"121", "门1\ufffe2\uffff1".encode())
+    assert parse(body).command.notify_type == "门121"
+
+
+def test_every_text_that_is_utf8_of_two_byte_characters_is_gb18030_too() -> None:
+    pairs = [bytes((first, second)) for first in range(0xC2, 0xE0) for second in range(0x80, 0xC0)]
+    assert all(len(pair.decode()) == len(pair.decode("gb18030")) == 1 for pair in pairs)
+
+
+def test_broken_xml_keeps_its_empty_elements_comments_and_cdata() -> None:
+    body = (
+        b"<Response><CmdType>DeviceInfo</CmdType><SN>1</SN><DeviceID>1</DeviceID><Reason/><!-- <Model>no</Model> -->"
+        b"<Model><![CDATA[A<B>]]></Model></Item></Response>"
+    )
+    parsed = parse(body)
+    assert parsed.command.model == "A<B>"
+    assert parsed.faults == {"malformed-xml": 1, "extra-end-tag": 1}
+
+
+def test_an_alarm_type_beside_info_and_in_it_make_one() -> None:
+    head = b"<Notify><CmdType>Alarm</CmdType><SN>1</SN><DeviceID>1</DeviceID>"
+    beside = b"<AlarmType>6</AlarmType>"
+    inside = b"<Info><AlarmTypeParam><EventType>1</EventType></AlarmTypeParam></Info>"
+    both = AlarmInfo(alarm_type=6, alarm_type_param=AlarmTypeParam(event_type=1))
+    assert parse(head + beside + b"</Notify>").command.info == AlarmInfo(alarm_type=6)
+    assert parse(head + inside + beside + b"</Notify>").command.info == both
+    assert parse(head + beside + inside + b"</Notify>").command.info == both
+
+
+def test_a_field_of_a_type_that_has_no_text_is_misuse() -> None:
+    with pytest.raises(MisuseError):
+        command(Category.NOTIFY, "Odd", clause="A.1")(
+            type("Odd", (), {"__annotations__": {"a": bytes}, "a": child("A", default=None)})
+        )
 
 
 def test_an_unknown_command_is_named() -> None:

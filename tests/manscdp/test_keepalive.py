@@ -59,13 +59,13 @@ def read(wire: bytes) -> Parsed | str:
         return error.reason
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(keepalives())
 def test_one_step_and_the_long_way_agree(wire: bytes) -> None:
     assert read(wire) == long_way(wire)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(PLAIN)), st.integers(0, 12), st.binary(max_size=6))
 def test_they_agree_on_any_damage_too(at: int, cut: int, put: bytes) -> None:
     wire = PLAIN[:at] + put + PLAIN[at + cut :]

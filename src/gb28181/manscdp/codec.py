@@ -184,11 +184,9 @@ def _decoded(body: bytes, faults: Faults) -> str:
     if text.isascii() or says_utf8:
         return text
     if _BEYOND_TWO_BYTES.search(text) is None:
-        # All characters of two bytes: in UTF-8 no Chinese one has so few, in GB 18030 each has (一楼 is valid UTF-8).
-        try:
-            return body.decode("gb18030")
-        except UnicodeDecodeError:
-            return text
+        # All characters of two bytes: in UTF-8 no Chinese one has so few, in GB 18030 each has (一楼 is valid UTF-8), and
+        # every such pair is one of its characters.
+        return body.decode("gb18030")
     if b"encoding" in body[:100]:
         faults["wrong-charset"] += 1
     return text
