@@ -111,7 +111,6 @@ def _ingest(name: str, settings: Settings, data: Path) -> int:
         ports=port_share(settings, names.index(name), len(names)),
         socket_path=folder.ingest_socket(name),
         volumes=folder.volumes(settings),
-        deposit=folder.deposit,
         instance=load_or_create(folder.root).instance,
         writers=names,
     )
@@ -134,6 +133,7 @@ def _edge(_name: str, settings: Settings, data: Path) -> int:
         edge_socket=folder.edge_socket,
         ingest_sockets={name: folder.ingest_socket(name) for name in ingest_names(settings)},
         volumes=folder.volumes(settings),
+        deposit=folder.deposit,
         link_key=derive(load_or_create(folder.root).secret, "link"),
         pid_file=folder.pid_file("edge"),
     )
