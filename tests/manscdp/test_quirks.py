@@ -17,6 +17,7 @@ from gb28181.manscdp.element import Result
 from gb28181.manscdp.times import BEIJING, in_zone, read_time, write_time
 from tests.manscdp.vectors import vector
 
+CAMERA = "34020000001320000001"
 TIME = datetime(2024, 1, 2, 3, 4, 5, tzinfo=BEIJING)
 
 
@@ -131,3 +132,8 @@ def test_q58_device_info_inside_info_is_found_and_what_is_missing_is_absent() ->
     )
     bare = parse(vector("q58-device-info-without-maker.xml")).command
     assert (bare.manufacturer, bare.model, bare.result) == (None, None, Result.OK)
+
+
+def test_a_list_for_each_picture_is_one_list_of_all() -> None:
+    found = parse(vector("snap-shot-lists-side-by-side.xml")).command
+    assert found.snap_shot_list == (f"{CAMERA}022026030108220000001", f"{CAMERA}022026030108220100002")

@@ -44,7 +44,7 @@ class DeviceConfig:
     """Blocks to write, those that are given.
 
     Args:
-        frame_mirror: 0 none, 1 horizontal, 2 vertical, 3 both.
+        frame_mirror: A.2.3.2.9; 0 none, 1 horizontal, 2 vertical, 3 both.
     """
 
     sn: int = child("SN", default=0)

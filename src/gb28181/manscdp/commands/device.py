@@ -1,4 +1,4 @@
-"""What a device is and how it fares (A.2.4.2, A.2.4.4; A.2.6.3, A.2.6.5)."""
+"""What a device is and how it fares (A.2.4.2, A.2.4.4; A.2.6.5, A.2.6.6)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DutyItem:
     duty_status: str = child("DutyStatus", default="")
 
 
-@command(Category.RESPONSE, "DeviceStatus", clause="A.2.6.3")
+@command(Category.RESPONSE, "DeviceStatus", clause="A.2.6.6")
 class DeviceStatusResponse:
     """How a device fares."""
 
@@ -65,5 +65,5 @@ class DeviceStatusResponse:
     encode: str | None = child("Encode", default=None)
     record: str | None = child("Record", default=None)
     device_time: datetime | None = child("DeviceTime", default=None)
-    alarm_status: tuple[DutyItem, ...] = children("Alarmstatus", "Item", default=(), counted=True)  # lower-case s: A.2.6.3
+    alarm_status: tuple[DutyItem, ...] = children("Alarmstatus", "Item", default=(), counted=True)  # lower-case s: A.2.6.6
     extra_info: tuple[str, ...] = extension(default=())
