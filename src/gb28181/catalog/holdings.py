@@ -36,13 +36,13 @@ class Holding:
         files: Whether it has ever listed a business group or virtual organisation.
     """
 
-    __slots__ = ("_block", "_device_id", "_on", "_shown", "_total", "_trees", "channels", "files")
+    __slots__ = ("_block", "_device_id", "_on", "_shown", "_shown_on", "_total", "_trees", "channels", "files")
 
     def __init__(self, device_id: DeviceId) -> None:
         self._device_id = device_id
         self.channels: dict[DeviceId, Channel] = {}
         self.files = False
-        self._shown = self._total = self._on = 0
+        self._shown = self._shown_on = self._total = self._on = 0
         self._block: _Made[bytes] | None = None
         self._trees: dict[View, _Made[Tree]] = {}
 
@@ -73,6 +73,10 @@ class Holding:
         """Items of every kind that lists have."""
         return self._shown
 
+    def has(self, *, on: bool) -> bool:
+        """Whether anything that it lists is on, or off, by its own state."""
+        return self._shown_on > 0 if on else self._shown_on < self._shown
+
     def block(self, now: float) -> bytes:
         """Search lines (`search.py`); of many channels they may be some seconds old."""
         self._block = self._fresh(self._block, now, lambda: lines_of(self.channels.values()))
@@ -98,6 +102,7 @@ class Holding:
         if not channel.is_shown:
             return
         self._shown += sign
+        self._shown_on += sign * channel.status_on
         if channel.is_camera:
             self._total += sign
             self._on += sign * channel.status_on

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from gb28181.catalog.holdings import Holding
 from gb28181.catalog.model import Channel, ChannelKey, Counts, TreeNode, View
-from gb28181.catalog.regions import Regions, names_of, share_of
+from gb28181.catalog.regions import Regions, Share, names_of, share_of
 from gb28181.catalog.registry import Registry
 from gb28181.catalog.search import Words, found, words_of
 from gb28181.catalog.tree import REGION, NodeKey, Tree, channel_key, kind_of, node_key, shown_name
@@ -153,7 +153,7 @@ class Levels:
 
     def _matching(self, holding: Holding, words: Words, owner: DeviceId, online: bool | None, after: str) -> Iterator[Channel]:
         up = self._devices.is_online(owner)
-        if online is True and not up:
+        if online is not None and not (up and holding.has(on=True) if online else not up or holding.has(on=False)):
             return
         for identifier in found(holding.block(self._monotonic()), words, after=after):
             channel = holding.channels[identifier]
@@ -224,7 +224,7 @@ class Levels:
         places = [self._region_place(below, counts) for below, counts in self._regions.below(code).items()]
         slices = _Slices()
         for owner in list(self._regions.devices(code)):
-            places += self._standing(owner, code)
+            places += self._standing(owner, code, self._regions.share(owner))
             await slices.breathe()
         return places
 
@@ -236,17 +236,17 @@ class Levels:
         share = share_of(self._tree(holding, device_id, "civil"), holding.channels)
         alone.put(device_id, share, names_of(holding.channels.values()), is_online=self._devices.is_online(device_id))
         places = [self._region_place(below, counts) for below, counts in alone.below(code).items()]
-        return places + (self._standing(device_id, code) if code in share else [])
+        return places + (self._standing(device_id, code, share) if code in share.counts else [])
 
-    def _standing(self, device_id: DeviceId, code: str) -> list[_Place]:
+    def _standing(self, device_id: DeviceId, code: str, share: Share) -> list[_Place]:
         """What of a device stands directly in a division: itself, or items of it."""
         holding = self._registry.holding(device_id)
         if holding is None:
             return []
-        tree = self._tree(holding, device_id, "civil")
-        places = [self._item_place(holding, one, "civil") for one in tree.below.get(REGION + code, ())]
-        if tree.region == code:
-            places.append(self._device_place(self._devices.get(device_id)))
+        places = [self._device_place(self._devices.get(device_id))] if share.region == code else []
+        if share.spreads:
+            items = self._tree(holding, device_id, "civil").below.get(REGION + code, ())
+            places += [self._item_place(holding, one, "civil") for one in items]
         return places
 
     def _tree(self, holding: Holding, device_id: DeviceId, by: View) -> Tree:

@@ -15,8 +15,23 @@ from gb28181.ids import DeviceId
 #: Of divisions; the country has about 45,000 down to its townships.
 _MAX_NAMES: Final = 100_000
 
-#: Cameras of one device by division: their number, and those that are on by their own state.
-Share = dict[str, Counts]
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Where one device and its cameras are.
+
+    Args:
+        counts: Cameras by division, and those that are on by their own state.
+        region: Where the device itself stands, None where it is not shown.
+        spreads: Whether items of it stand in divisions by themselves.
+    """
+
+    counts: dict[str, Counts]
+    region: str | None
+    spreads: bool
+
+
+_NOWHERE: Final = Share({}, None, spreads=False)
 
 
 @dataclass(slots=True)
@@ -47,7 +62,7 @@ class Regions:
             if code in self._names or len(self._names) < _MAX_NAMES:
                 self._names[code] = name
         self._counted[device_id] = _Counted(share, is_online)
-        for code, counts in share.items():
+        for code, counts in share.counts.items():
             region = self._regions.setdefault(code, _Region())
             region.devices.add(device_id)
             region.total += counts.total
@@ -57,7 +72,7 @@ class Regions:
         counted = self._counted.pop(device_id, None)
         if counted is None:
             return
-        for code, counts in counted.share.items():
+        for code, counts in counted.share.counts.items():
             region = self._regions[code]
             region.devices.discard(device_id)
             region.total -= counts.total
@@ -70,8 +85,13 @@ class Regions:
         if counted is None or counted.is_online == is_online:
             return
         counted.is_online = is_online
-        for code, counts in counted.share.items():
+        for code, counts in counted.share.counts.items():
             self._regions[code].online += counts.online if is_online else -counts.online
+
+    def share(self, device_id: DeviceId) -> Share:
+        """Of a device that is gone, an empty one."""
+        counted = self._counted.get(device_id)
+        return counted.share if counted is not None else _NOWHERE
 
     def devices(self, code: str) -> Iterable[DeviceId]:
         """Devices of which something stands directly in a division; "": in none."""
@@ -105,10 +125,11 @@ def share_of(tree: Tree, channels: Mapping[DeviceId, Channel]) -> Share:
     """
     counts = tree.counts(channels)
     share = {node.removeprefix(REGION): counts[node] for node in tree.below if node.startswith(REGION)}
+    spreads = bool(share)
     if tree.region is not None:
         before, own = share.get(tree.region, Counts()), counts.get(ROOT, Counts())
         share[tree.region] = Counts(before.total + own.total, before.online + own.online)
-    return share
+    return Share(share, tree.region, spreads)
 
 
 def names_of(channels: Iterable[Channel]) -> dict[str, str]:
