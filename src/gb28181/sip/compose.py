@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gb28181.sip.dialog import Dialog, in_dialog
 from gb28181.sip.headers import stamped_via
-from gb28181.sip.message import Headers, Request, request_bytes, response_bytes
+from gb28181.sip.message import Headers, Request, request_bytes, response_copying
 from gb28181.sip.transaction import Flow
 from gb28181.sip.uri import host_port
 
@@ -66,20 +66,14 @@ class Composer:
         self, request: Request, flow: Flow, status: int, reason: str, extra: Sequence[tuple[str, str]], body: bytes, to_tag: str
     ) -> bytes:
         """An answer, to be sent where the request came from."""
-        first = request.first
-        headers: Headers = []
         via = request.via
-        for name, value in request.headers:
-            if name == "via":
-                headers.append((name, stamped_via(via, flow.host, flow.port) if via is not None and not headers else value))
-        if "from" in first:
-            headers.append(("from", first["from"]))
-        if (to := first.get("to")) is not None:
-            headers.append(("to", f"{to};tag={to_tag}" if to_tag and not request.to_tag else to))
-        headers += [(name, first[name]) for name in ("call-id", "cseq") if name in first]
+        line = stamped_via(via, flow.host, flow.port) if via is not None else request.header("via")
+        own: Sequence[tuple[str, str]] = self._user_agent
+        if extra:
+            own = [*extra, *own]
         if request.method in ("INVITE", "SUBSCRIBE") and 100 < status < 300:
-            headers += [("record-route", value) for value in request.values("record-route")]
-        return response_bytes(status, reason, [*headers, *extra, *self._user_agent], body)
+            own = [*[("record-route", value) for value in request.values("record-route")], *own]
+        return response_copying(request, line, status, reason, to_tag, own, body)
 
     def contact(self, flow: Flow, local: Told, *, is_secure: bool = False) -> tuple[str, str]:
         """Where we want requests in a dialog. A peer that asked by `sips:` gets one (RFC 3261 §12.1.1)."""

@@ -6,7 +6,7 @@ and no socket. Counters of everything dropped or tolerated are in `counters`.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -15,7 +15,6 @@ from gb28181.errors import SipSyntaxError
 from gb28181.sip.calls import Answered, Call, Calls
 from gb28181.sip.compose import Composer, Told
 from gb28181.sip.dialog import Dialog, dialog_of_request
-from gb28181.sip.headers import address_uri
 from gb28181.sip.layer import TransactionLayer
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.message import Headers, Request, Response
@@ -32,12 +31,20 @@ from gb28181.sip.transaction import (
     ServerTransaction,
     server_key,
 )
-from gb28181.sip.uri import host_port, user_of
+from gb28181.sip.uri import host_port, user_of_address
 
 #: What a peer that is refused for overload is told to wait.
 RETRY_AFTER_S: Final = 5
 
 EndpointEvent = RequestArrived | ResponseArrived | RequestFailed | Answered
+
+
+def random_tokens() -> Iterator[str]:
+    """Tokens of 64 random bits, from the kernel 512 at a time: one call for each costs as much as the rest of a header."""
+    while True:
+        pool = os.urandom(4096).hex()
+        for start in range(0, len(pool), 16):
+            yield pool[start : start + 16]
 
 
 class SipEndpoint:
@@ -59,13 +66,15 @@ class SipEndpoint:
         user_agent: str = "",
         timers: Timers | None = None,
         max_transactions: int = 200_000,
-        token: Callable[[], str] = lambda: secrets.token_hex(8),
+        token: Callable[[], str] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._server_id = server_id
         timers = timers or Timers()
         self._layer = TransactionLayer(timers, max_servers=max_transactions)
-        self._composer = Composer(server_id=server_id, domain=domain, user_agent=user_agent, token=token)
+        self._composer = Composer(
+            server_id=server_id, domain=domain, user_agent=user_agent, token=token or random_tokens().__next__
+        )
         self._calls = Calls(self._layer, self._composer, timers, self.counters)
         self._limits = limits
         self._events: deque[EndpointEvent] = deque()
@@ -122,7 +131,7 @@ class SipEndpoint:
             return False
         if status > 100 and not transaction.to_tag:
             transaction.to_tag = request.to_tag or self._composer.token()
-        extra = [*headers, ("content-type", content_type)] if content_type else list(headers)
+        extra = [*headers, ("content-type", content_type)] if content_type else headers
         packet = self._composer.response(request, transaction.flow, status, reason, extra, body, transaction.to_tag)
         if not self._layer.answer(transaction, status, packet, now):
             return False
@@ -147,7 +156,7 @@ class SipEndpoint:
         contact = self._composer.contact(flow, local, is_secure=request.uri.startswith("sips:"))
         if not self.respond(transaction, 200, "", [contact, *headers], body, content_type, now):
             return None
-        user = user_of(address_uri(request.header("from")))
+        user = user_of_address(request.header("from"))
         return dialog_of_request(request, transaction.to_tag, f"sip:{user}@{host_port(flow.host, flow.port)}")
 
     # --- requests of ours
@@ -213,8 +222,8 @@ class SipEndpoint:
             yield outbox.popleft()
 
     def next_deadline(self) -> float | None:
-        deadlines = [one for one in (self._layer.next_deadline(), self._calls.next_deadline()) if one is not None]
-        return min(deadlines) if deadlines else None
+        first, second = self._layer.next_deadline(), self._calls.next_deadline()
+        return second if first is None or (second is not None and second < first) else first
 
     def expire(self, now: float) -> None:
         self._layer.expire(now)

@@ -44,6 +44,9 @@ KNOWN: Final[Mapping[str, str]] = {spelling: name for name, spelling in _SPELLED
 _LISTS: Final = frozenset({"via", "route", "record-route", "contact", "require", "allow", "supported"})
 
 _TAG: Final = re.compile(r";\s*tag\s*=\s*([^;,\s>]*)", re.IGNORECASE | re.ASCII)
+_VIA: Final = re.compile(
+    r"SIP/2\.0/([A-Za-z]{2,8}) ([^\s;]+)(?:;[^\s;=]+(?:=[^\s;]*)?)*?;branch=([^\s;]*)(?:;[^\s]*)?", re.ASCII
+)
 _CSEQ: Final = re.compile(r"(\d{1,10})\s+([!-~]+)", re.ASCII)
 
 #: Sequence numbers are below 2^31 (RFC 3261 §8.1.1.5); devices that count to 2^32 are tolerated.
@@ -111,6 +114,8 @@ def split_list(value: str) -> Iterator[str]:
 
 def parse_via(value: str) -> Via | None:
     """Reads the first value of a Via line; None where it names no sender."""
+    if value.startswith("SIP/2.0/") and value.count(" ") == 1 and "," not in value and (found := _VIA.fullmatch(value)):
+        return Via(found[1].upper(), found[2], found[3], value, "")  # as nearly everybody writes it
     text, comma, rest = value.partition(",")
     head, *parameters = text.split(";")
     # "SIP/2.0/UDP host:port"; blanks around the slashes and the colon are allowed (RFC 3261 §25.1).
@@ -136,9 +141,12 @@ def stamped_via(via: Via, host: str, port: int) -> str:
     Both are always added, asked for or not: a device behind NAT learns its public address, and the answer goes to the
     packet's source anyway.
     """
+    text = via.text
+    if text.count("rport") == 1 and ";rport;" in text and "eceived" not in text and "ECEIVED" not in text:
+        return text.replace(";rport;", f";rport={port};received={host};") + via.rest
     parts = []
     asked = False
-    for part in via.text.split(";"):
+    for part in text.split(";"):
         name = part.partition("=")[0].strip().lower()
         if name == "rport" and not asked:
             asked = True
@@ -173,7 +181,10 @@ def address_uri(value: str) -> str:
 
 def address_tag(value: str) -> str:
     """Tag of a From or To value; a `tag` inside the brackets belongs to the URI."""
-    match = _TAG.search(value, value.rfind(">") + 1)
+    start = value.rfind(">") + 1
+    if value.startswith(";tag=", start) and ";" not in (tag := value[start + 5 :]) and tag.isalnum():
+        return tag
+    match = _TAG.search(value, start)
     return match[1] if match else ""
 
 

@@ -57,18 +57,16 @@ class Message:
         faults: Names of what was tolerated.
     """
 
-    __slots__ = ("_via", "body", "faults", "first", "headers")
+    __slots__ = ("_cseq", "_to_tag", "_via", "body", "faults", "first", "headers")
 
     def __init__(self, headers: Headers, body: bytes, faults: tuple[str, ...] = ()) -> None:
         self.headers = headers
         self.body = body
         self.faults = faults
-        first: dict[str, str] = {}
-        for name, value in headers:
-            if name not in first:
-                first[name] = value
-        self.first = first
+        self.first = dict(reversed(headers))  # the first of several is set last and stays
         self._via: Via | None = None
+        self._cseq: CSeq | None = None
+        self._to_tag: str | None = None
 
     def header(self, name: str) -> str:
         """First value of a header, "" where it is missing."""
@@ -92,7 +90,9 @@ class Message:
 
     @property
     def cseq(self) -> CSeq | None:
-        return parse_cseq(self.first.get("cseq", ""))
+        if self._cseq is None:
+            self._cseq = parse_cseq(self.first.get("cseq", ""))
+        return self._cseq
 
     @property
     def from_tag(self) -> str:
@@ -100,7 +100,9 @@ class Message:
 
     @property
     def to_tag(self) -> str:
-        return address_tag(self.first.get("to", ""))
+        if self._to_tag is None:
+            self._to_tag = address_tag(self.first.get("to", ""))
+        return self._to_tag
 
     @property
     def content_type(self) -> str:
@@ -153,6 +155,34 @@ def response_bytes(status: int, reason: str, headers: Iterable[tuple[str, str]],
     return _assemble(f"SIP/2.0 {status} {reason or reason_of(status)}", headers, body)
 
 
+def response_copying(
+    request: Request, via: str, status: int, reason: str, to_tag: str, extra: Iterable[tuple[str, str]], body: bytes
+) -> bytes:
+    """As `response_bytes` with the headers that an answer takes over from its request (RFC 3261 §8.2.6.2), many times a second.
+
+    They came out of the parser, so no line break is in them.
+
+    Args:
+        via: Its topmost Via as it is returned, "" where it had none.
+        to_tag: Is added to To where that has none.
+    """
+    first = request.first
+    lines = [f"SIP/2.0 {status} {reason or reason_of(status)}"]
+    if via:
+        lines.append(f"Via: {via}")
+        if len(request.headers) != len(first):
+            lines += [f"Via: {value}" for value in [value for name, value in request.headers if name == "via"][1:]]
+    if "from" in first:
+        lines.append(f"From: {first['from']}")
+    if (to := first.get("to")) is not None:
+        lines.append(f"To: {to};tag={to_tag}" if to_tag and not request.to_tag else f"To: {to}")
+    if "call-id" in first:
+        lines.append(f"Call-ID: {first['call-id']}")
+    if "cseq" in first:
+        lines.append(f"CSeq: {first['cseq']}")
+    return _closed(lines, extra, body)
+
+
 def message_bytes(message: Request | Response) -> bytes:
     """A parsed message in canonical form, with the true Content-Length."""
     headers = [(name, value) for name, value in message.headers if name != "content-length"]
@@ -162,7 +192,10 @@ def message_bytes(message: Request | Response) -> bytes:
 
 
 def _assemble(start: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
-    lines = [start]
+    return _closed([start], headers, body)
+
+
+def _closed(lines: list[str], headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
     for name, value in headers:
         lines.append(f"{spelled(name)}: {value}")
     lines.append(f"Content-Length: {len(body)}\r\n\r\n")

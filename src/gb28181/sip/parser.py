@@ -29,6 +29,7 @@ BAD_CHARSET: Final = "header-not-utf-8"
 LOWER_CASE: Final = "lower-case-start-line"
 
 _METHOD: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,80}", re.ASCII)
+_METHODS: Final = frozenset({"REGISTER", "MESSAGE", "NOTIFY", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "SUBSCRIBE"})
 _VERSION: Final = re.compile(r"SIP/\d{1,3}\.\d{1,3}", re.IGNORECASE | re.ASCII)
 #: Where a message could begin, in a stream of junk or behind another message.
 START_LINE: Final = re.compile(
@@ -73,11 +74,15 @@ def parse_head(head: bytes, faults: tuple[str, ...] = (), body: bytes = b"") -> 
     except UnicodeDecodeError:
         text = head.decode("utf-8", "surrogateescape")
         faults = (*faults, BAD_CHARSET)
-    lines = text.split("\n")
+    lines = text.split("\r\n")
+    if text.count("\n") >= len(lines):
+        lines = text.split("\n")  # some lines end in LF alone
     if len(lines) > MAX_HEADERS + 1:
         raise SipSyntaxError(f"{len(lines) - 1} header lines, accepted are {MAX_HEADERS}", clause="RFC 3261 §7.3")
     if "\n " in text or "\n\t" in text:
         lines = _unfolded(lines)
+    if len(text) > MAX_LINE and (longest := max(map(len, lines))) > MAX_LINE:
+        raise SipSyntaxError(f"header line of {longest} characters, accepted are {MAX_LINE}", clause="RFC 3261 §7.3")
     headers: Headers = []
     for line in lines[1:]:
         spelled, colon, value = line.partition(":")
@@ -86,8 +91,6 @@ def parse_head(head: bytes, faults: tuple[str, ...] = (), body: bytes = b"") -> 
             if line.strip(" \t\r\0") and BAD_HEADER not in faults:
                 faults = (*faults, BAD_HEADER)
             continue
-        if len(line) > MAX_LINE:
-            raise SipSyntaxError(f"header line of {len(line)} characters, accepted are {MAX_LINE}", clause="RFC 3261 §7.3")
         value = value.strip(" \t\r\0")
         if "\r" in value:
             value = value.replace("\r", " ")
@@ -102,8 +105,9 @@ def _name(spelled: str) -> str:
 
 
 def _start(line: str, headers: Headers, body: bytes, faults: tuple[str, ...]) -> Request | Response:
-    if len(line) > MAX_LINE:
-        raise SipSyntaxError(f"start line of {len(line)} characters, accepted are {MAX_LINE}", clause="RFC 3261 §7.1")
+    words = line.split(" ")
+    if len(words) == 3 and words[2] == "SIP/2.0" and words[0] in _METHODS and words[1].isprintable():
+        return Request(words[0], words[1], headers, body, faults)  # as nearly everybody writes it
     words = line.replace("\r", " ").split(None, 2)
     if len(words) >= 2 and _VERSION.fullmatch(words[0]):
         status = words[1]

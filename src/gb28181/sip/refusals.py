@@ -68,16 +68,18 @@ def unsupported(request: Request, server_id: str) -> Refusal | None:
     method = request.method
     if method not in SERVED and method != "OPTIONS":
         return Refusal(405 if method in _REFUSED else 501, [("allow", ALLOW)])
-    uri = parse_uri(request.uri.strip("<>"))
-    if uri is None or uri.scheme not in ("sip", "sips"):
-        return Refusal(416)
     first = request.first
+    hops = first.get("max-forwards")
+    if hops == "0" or not request.uri.startswith(("sip:", "sips:")):
+        uri = parse_uri(request.uri.strip("<>"))
+        if uri is None or uri.scheme not in ("sip", "sips"):
+            return Refusal(416)
+        if hops == "0" and method in _RELAYED and uri.user not in (server_id, ""):
+            return Refusal(483)  # it has gone in a circle of platforms (§16.3)
     if "require" in first:
         return Refusal(420, [("unsupported", ", ".join(request.values("require")))])
     if method == "OPTIONS":
         return Refusal(200, [("allow", ALLOW), ("accept", ACCEPT), ("accept-encoding", "identity")], "OK")
-    if first.get("max-forwards") == "0" and method in _RELAYED and uri.user not in (server_id, ""):
-        return Refusal(483)  # it has gone in a circle of platforms (§16.3)
     if request.body and (refusal := _unreadable(request)) is not None:
         return refusal
     if method == "INVITE" and request.to_tag:
@@ -90,6 +92,8 @@ def _unreadable(request: Request) -> Refusal | None:
     """415 for a body that nobody here reads (§8.2.3). What it looks like counts for more than what it is called: firmware
     leaves Content-Type out or calls MANSCDP `text/plain`."""
     first = request.first
+    if request.body.startswith(b"<") and "content-encoding" not in first:
+        return None
     if first.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
         return Refusal(415, [("accept-encoding", "identity")])
     kind = request.content_type

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+from gb28181.sip.headers import address_uri
+
 #: `sip:user:password@host:port;parameters?headers`; a missing scheme is tolerated, firmware leaves it out.
 _URI: Final = re.compile(
     r"\s*(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[;?]|$)))?"
@@ -16,6 +18,8 @@ _URI: Final = re.compile(
     r"(?P<parameters>;[^?]*)?",
     re.ASCII,
 )
+#: `<sip:user@…` without a display name or anything escaped: as nearly everybody writes it.
+_USER: Final = re.compile(r"<sips?:([A-Za-z0-9]+)@", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,12 @@ def user_of(uri: str) -> str:
         return ""
     user = head.rpartition(":")[2] if head.count(":") < 2 else head.split(":")[1]
     return unquote(user.strip()) if "%" in user else user.strip()
+
+
+def user_of_address(value: str) -> str:
+    """User part of a From or To value, "" where there is none."""
+    found = _USER.match(value)
+    return found[1] if found is not None else user_of(address_uri(value))
 
 
 def host_port(host: str, port: int) -> str:

@@ -6,10 +6,9 @@ from gb28181.device.model import Address, Route
 from gb28181.ports import SipRequest, SipResponse
 from gb28181.session.model import Dialog
 from gb28181.sip.dialog import Dialog as CoreDialog
-from gb28181.sip.headers import address_uri
 from gb28181.sip.message import Response
 from gb28181.sip.transaction import RequestArrived
-from gb28181.sip.uri import user_of
+from gb28181.sip.uri import user_of, user_of_address
 
 
 def public_request(event: RequestArrived, local: Address) -> SipRequest:
@@ -24,8 +23,8 @@ def public_request(event: RequestArrived, local: Address) -> SipRequest:
         method=message.method,
         uri=message.uri,
         uri_user=user_of(message.uri),
-        user=user_of(address_uri(first["from"])),
-        to_user=user_of(address_uri(first["to"])),
+        user=user_of_address(first["from"]),
+        to_user=user_of_address(first["to"]),
         call_id=first["call-id"],
         from_tag=message.from_tag,
         to_tag=message.to_tag,
