@@ -69,12 +69,13 @@ class Platform(asyncio.DatagramProtocol):
 
     def __init__(self, password: str = "12345678", *, qop: bool = False, expires: int = 3600) -> None:
         self.password, self.qop, self.expires = password, qop, expires
-        self.answers = {"REGISTER": True, "MESSAGE": True, "BYE": True}
+        self.answers = {"REGISTER": True, "MESSAGE": True, "BYE": True, "NOTIFY": True}
         self.statuses: dict[str, int] = {}
         self.registers: asyncio.Queue[Received] = asyncio.Queue()
         self.messages: asyncio.Queue[Received] = asyncio.Queue()
         self.keepalives: asyncio.Queue[Received] = asyncio.Queue()
         self.byes: asyncio.Queue[Received] = asyncio.Queue()
+        self.notifies: asyncio.Queue[Received] = asyncio.Queue()
         self.responses: asyncio.Queue[Received] = asyncio.Queue()
         self.device: Callable[[bytes], None] | None = None
         self.port = 0
@@ -126,6 +127,9 @@ class Platform(asyncio.DatagramProtocol):
             self.responses.put_nowait(message)
         elif message.method == "REGISTER":
             self._register(message)
+        elif message.method == "NOTIFY":
+            self.notifies.put_nowait(message)
+            self._answer(message)
         elif message.method == "BYE":
             self.byes.put_nowait(message)
             self._answer(message)
@@ -168,6 +172,13 @@ class Platform(asyncio.DatagramProtocol):
         )
         headers = ["Content-Type: Application/MANSCDP+xml"]
         self.send(self.request("MESSAGE", device_id, f"m{sn}", headers=headers, body=body.encode("gb18030")))
+
+    def subscribe(
+        self, command: str, target: str, call_id: str, *, expires: int = 600, cseq: int = 1, to_tag: str = "", inner: str = ""
+    ) -> None:
+        body = f"<Query><CmdType>{command}</CmdType><SN>7</SN><DeviceID>{target}</DeviceID>{inner}</Query>".encode()
+        headers = ["Event: presence;id=7", f"Expires: {expires}", "Content-Type: Application/MANSCDP+xml"]
+        self.send(self.request("SUBSCRIBE", target, call_id, cseq=cseq, to_tag=to_tag, headers=headers, body=body))
 
     def request(
         self,
