@@ -46,6 +46,7 @@ class _Wire:
     repeated: bool = False
     also: tuple[str, ...] = ()
     old_name: str = ""
+    old_place: str = ""
     decimals: int = 0
     since: Edition = Edition.E2011
     until: Edition = Edition.E2022
@@ -127,6 +128,7 @@ def child(
     inline: bool = False,
     also: tuple[str, ...] = (),
     old_name: str = "",
+    old_place: str = "",
     decimals: int = 0,
     since: Edition = Edition.E2011,
     until: Edition = Edition.E2022,
@@ -140,6 +142,7 @@ def child(
         inline: Of a block: its elements may stand beside it instead of in it.
         also: Other names under which it is read, never written.
         old_name: What the editions before 2022 call it; both are read.
+        old_place: Where the editions before 2022 have it: "Block/Element" is in that block behind that element.
         decimals: Of a float: how many it is written with at least.
         since, until: First and last edition that has it.
     """
@@ -150,6 +153,7 @@ def child(
         inline=inline,
         also=also,
         old_name=old_name,
+        old_place=old_place,
         decimals=decimals,
         since=since,
         until=until,

@@ -86,7 +86,7 @@ class CatalogItem:
     status: Status | None = child("Status", default=None)
     longitude: float | None = child("Longitude", default=None)
     latitude: float | None = child("Latitude", default=None)
-    business_group_id: str | None = child("BusinessGroupID", default=None, also_in="Info")  # 2016: in Info
+    business_group_id: str | None = child("BusinessGroupID", default=None, also_in="Info", old_place="Info/Resolution")
     info: ItemInfo | None = child("Info", default=None, inline=True)
 
 
