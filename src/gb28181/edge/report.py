@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _PERIOD_S: Final = 5.0
 _RETRY_S: Final = 0.5
-#: Transfers that control has not heard of; while it is away the oldest are forgotten.
+#: Transfers that a control which comes back is told of; older ones are forgotten.
 _MOST_TRANSFERS: Final = 1000
 
 
@@ -42,6 +42,7 @@ class Report:
         self._changed = asyncio.Event()
         self._wanted: dict[tuple[str, str], None] = {}  # bounded by the viewers that wait
         self._transfers: dict[str, Transfer] = {}
+        self._unsaid: set[str] = set()
         self.connected = False
 
     def changed(self) -> None:
@@ -54,11 +55,14 @@ class Report:
         self._changed.set()
 
     def transferred(self, session_id: str, done: int, total: int) -> None:
-        """How far a device is with a file; said once control can be reached."""
+        """How far a device is with a file; said once control can be reached, and again to one that was started anew."""
         self._transfers.pop(session_id, None)
         self._transfers[session_id] = Transfer(session_id, done, total)
+        self._unsaid.add(session_id)
         if len(self._transfers) > _MOST_TRANSFERS:
-            del self._transfers[next(iter(self._transfers))]
+            oldest = next(iter(self._transfers))
+            del self._transfers[oldest]
+            self._unsaid.discard(oldest)
         self._changed.set()
 
     async def run(self) -> None:
@@ -89,7 +93,12 @@ class Report:
                             self._wish(message)
             except WireError as error:
                 logger.warning("control is not understood", extra={"reason": str(error)})
+            except OSError:
+                pass  # it was killed; the next one is waited for
             self._changed.set()
+
+        # What was written to a control that died is lost, so this one hears everything.
+        self._unsaid = set(self._transfers)
 
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(watch_for_end())
@@ -100,9 +109,9 @@ class Report:
                     wanted, self._wanted = self._wanted, {}
                     for device_id, channel_id in wanted:
                         writer.write(encode(WantStream(device_id, channel_id)))
-                    transfers, self._transfers = self._transfers, {}
-                    for transfer in transfers.values():
-                        writer.write(encode(transfer))
+                    unsaid, self._unsaid = self._unsaid, set()
+                    for session_id in unsaid:
+                        writer.write(encode(self._transfers[session_id]))
                     await writer.drain()
                     try:
                         async with asyncio.timeout(_PERIOD_S):
