@@ -8,9 +8,9 @@ from gb28181.device.model import Device
 from gb28181.errors import Invalid
 from gb28181.ids import DeviceId
 from gb28181.messages import StreamState
-from tests.api.api_world import C1, C2, D1, D2, World
+from tests.api.api_world import C1, C2, D1, D2, D3, World
 
-NEW = "34020000001110000003"
+NEW = "34020000001110000004"
 
 
 async def test_device_is_shown_with_its_registration(world: World):
@@ -20,7 +20,21 @@ async def test_device_is_shown_with_its_registration(world: World):
         "user_agent": "", "gb_version": "", "address": "192.168.1.64:5060", "transport": "udp",
         "registered_at": "2026-03-01T08:00:00.000Z", "expires_at": "2026-03-01T08:00:00.000Z",
         "last_seen_at": "2026-03-01T08:00:00.000Z", "media_transport": "", "channels": 2,
-        "catalog": {"at": None, "announced": 0, "received": 0}, "faults": {"odd": 2}, "ignore_notified_status": False,
+        "catalog": {"at": None, "announced": 0, "received": 0}, "keepalive_interval_s": 60.0, "own_password": False,
+        "clock": {"offset_s": None, "measured_at": None, "warning": False}, "networks": [], "redirect": "", "overrides": {},
+        "faults": [
+            {
+                "fault": "odd-thing", "count": 2, "last_at": "2026-03-01T08:00:00.000Z", "detail": "x",
+                "words": {"zh": "odd-thing 2 次", "en": "odd thing 2 times"},
+            }
+        ],
+        "hints": [],
+        "profile": {
+            "vendor": "", "edition": "2016", "charset": "gb2312", "media_transport": "auto", "ptz_target": "device",
+            "config_target": "channel", "catalog_first_wait_s": 120.0, "catalog_gap_s": 30.0, "ignore_notified_status": False,
+            "coordinate_system": "wgs84", "date_header": True, "keep_open_s": 25.0, "digest": "MD5",
+            "keepalive_policy": "revive", "keepalive_interval_s": 0.0, "keepalive_misses": 3,
+        },
     }  # fmt: skip
 
 
@@ -91,12 +105,68 @@ async def test_device_is_changed_and_removed(world: World):
     assert (await world.call("PATCH", f"/devices/{D1}", json={"name": "新"}))["name"] == "新"
     await world.call("PATCH", f"/devices/{D1}", json={"password": ""})
     assert world.devices.passwords == {D1: ""}
-    for wrong in (True, False):
-        changed = await world.call("PATCH", f"/devices/{D1}", json={"ignore_notified_status": wrong})
-        assert (changed["ignore_notified_status"], changed["name"]) == (wrong, "新")
     await world.call("DELETE", f"/devices/{D1}", status=204)
     for method in ("GET", "DELETE"):
         assert (await world.call(method, f"/devices/{D1}", status=404))["error"]["code"] == "not_found"
+
+
+async def test_what_an_operator_sets_is_shown_taken_back_and_audited(world: World):
+    body = {"networks": ["192.0.2.9/24"], "redirect": "sip:34020000002000000002@192.0.2.1"}
+    profile = {"edition": "2022", "ignore_notified_status": True, "catalog_gap_s": 5}
+    changed = await world.call("PATCH", f"/devices/{D1}", json=body | {"profile": profile})
+    assert (changed["networks"], changed["redirect"]) == (["192.0.2.0/24"], body["redirect"])
+    assert changed["overrides"] == profile
+    assert (changed["profile"]["edition"], changed["profile"]["charset"]) == ("2022", "gb18030")
+    changed = await world.call("PATCH", f"/devices/{D1}", json={"profile": {"edition": None}})
+    assert changed["overrides"] == {"ignore_notified_status": True, "catalog_gap_s": 5}
+    assert changed["profile"]["edition"] == "2016"
+    assert world.users.audit.count(("admin", "device.change", D1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"profile": {"edition": "2012"}}, "'2011', '2014', '2016' or '2022'"),
+        ({"profile": {"editoin": "2016"}}, "not permitted"),
+        ({"profile": {"vendor": "acme"}}, "hikvision, dahua"),
+        ({"profile": {"catalog_gap_s": 0}}, "greater than or equal to 1"),
+        ({"profile": {"keepalive_misses": 1.5}}, "integer"),
+        ({"networks": ["10.0.0.0/40"]}, "192.0.2.0/24"),
+        ({"networks": "10.0.0.0/8"}, "array"),
+    ],
+)
+async def test_what_cannot_be_set_is_400_and_says_what_can(world: World, body: dict[str, object], said: str):
+    answer = await world.call("PATCH", f"/devices/{D1}", status=400, json=body)
+    assert said in answer["error"]["message"]
+
+
+async def test_a_stranger_is_shown_let_in_and_audited(world: World):
+    (stranger,) = (await world.call("GET", "/quarantine"))["items"]
+    assert (stranger["device_id"], stranger["reason"], stranger["count"]) == (D3, "unknown", 1)
+    made = await world.call("POST", f"/quarantine/{D3}/accept", status=201, json={"name": "新门"})
+    assert (made["device_id"], made["name"], made["online"]) == (D3, "新门", False)
+    assert ("admin", "device.accept", D3) in world.users.audit
+    assert (await world.call("GET", "/quarantine"))["items"] == []
+    await world.call("POST", f"/quarantine/{D3}/accept", status=404, json={})
+
+
+async def test_a_stranger_is_taken_off_the_list(world: World):
+    await world.call("DELETE", f"/quarantine/{D3}", status=204)
+    await world.call("DELETE", f"/quarantine/{D3}", status=404)
+    assert ("admin", "device.dismiss", D3) in world.users.audit
+
+
+@pytest.mark.parametrize(
+    ("user", "method", "path", "status"),
+    [
+        ("viewer", "GET", "/quarantine", 403),
+        ("operator", "GET", "/quarantine", 200),
+        ("operator", "POST", f"/quarantine/{D3}/accept", 403),
+        ("operator", "DELETE", f"/quarantine/{D3}", 403),
+    ],
+)
+async def test_who_may_let_strangers_in(world: World, user: str, method: str, path: str, status: int):
+    await world.call(method, path, user=user, status=status, json={} if method == "POST" else None)
 
 
 async def test_identifier_in_the_path_is_checked(world: World):
