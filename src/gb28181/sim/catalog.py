@@ -103,11 +103,11 @@ def town(platform_id: str, channels: int) -> Iterator[Item]:
         parental="1",
         is_camera=False,
     )
-    yield Item(device_id=province, name="模拟省", is_bare=True)
-    yield Item(device_id=city, name="模拟市", is_bare=True)
+    yield Item(device_id=province, name="模拟省", is_camera=False, is_bare=True)
+    yield Item(device_id=city, name="模拟市", is_camera=False, is_bare=True)
     counties = [f"{city}{number % 100:02d}" for number in range(1, -(-channels // _COUNTY) + 1)]
     for number, county in enumerate(dict.fromkeys(counties), 1):
-        yield Item(device_id=county, name=f"第{number}区", is_bare=True)
+        yield Item(device_id=county, name=f"第{number}区", is_camera=False, is_bare=True)
     group = f"{region}215{network}000001"
     yield _structural(group, "业务分组", civil_code=platform_id[:6], parent_id=platform_id)
     organisations = -(-channels // _ORGANISATION)
