@@ -198,6 +198,9 @@ class Router:
             return inbound
         elif request.method == "OPTIONS":
             self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
+        elif request.method == "INFO":
+            self._counters["method_refused"] += 1
+            self._signalling.respond(request, 481)  # it belongs in a dialog, and nobody has one that takes it (RFC 6086 §4.2.2)
         elif request.method != "ACK":
             self._counters["method_refused"] += 1
             self._signalling.respond(request, 405 if request.method in _KNOWN else 501, headers=(self._allow,))

@@ -139,6 +139,10 @@ async def test_a_method_that_nobody_handles_is_refused(method: str, status: int)
     assert "Allow" in world.signalling.responses[-1].headers
 
 
+async def test_info_outside_every_dialog_is_told_so() -> None:
+    assert await World().send(request("INFO")) == 481
+
+
 async def test_an_ack_is_never_answered() -> None:
     world = World()
     await world.router.handle(request("ACK"))
