@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gb28181.errors import SubscriptionRefused
-from gb28181.sip.subscription import Ask, Expired, Lapsed, Notifier, Subscriber, SubscriptionState, parse_state
+from gb28181.sip.subscription import MAX_EXPIRES_S, Ask, Expired, Lapsed, Notifier, Subscriber, SubscriptionState, parse_state
 
 
 def refusal(status: int, **more: int) -> SubscriptionRefused:
@@ -216,3 +218,46 @@ def test_a_subscriber_that_has_forgotten_us_is_dropped(status: int, stays: bool)
 def test_a_state_reads_as_it_was_written() -> None:
     for text in ("active;expires=600", "pending", "terminated;reason=giveup;retry-after=60"):
         assert str(parse_state(text)) == text
+
+
+@given(st.text(max_size=200))
+def test_any_state_is_read_and_written_without_an_error(text: str) -> None:
+    state = parse_state(text)
+    assert state.state
+    assert state.expires_s is None or 0 <= state.expires_s <= MAX_EXPIRES_S
+    one = active()
+    one.notified(1.0, state)
+    assert one.next_deadline() is not None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["accept", "refuse", "silence", "notify", "end", "wait"]),
+            st.floats(0, 5000),
+            st.sampled_from([403, 423, 481, 489, 500, 503]),
+            st.integers(0, 5000),
+        ),
+        max_size=40,
+    )
+)
+def test_a_subscription_that_is_wanted_is_never_left_alone(steps: list[tuple[str, float, int, int]]) -> None:
+    one = Subscriber()
+    asked = len(one.start(0.0))
+    now = 0.0
+    for what, pause, status, number in steps:
+        now += pause
+        events: list[object] = []
+        if asked and what == "accept":
+            asked, events = 0, [*one.accepted(now, number)]
+        elif asked and what == "refuse":
+            asked, events = 0, [*one.refused(now, refusal(status, retry_after_s=number, min_expires_s=number))]
+        elif asked and what == "silence":
+            asked, events = 0, [*one.unanswered(now)]
+        elif what in ("notify", "end"):
+            events = [*one.notified(now, SubscriptionState("active" if what == "notify" else "terminated", expires_s=number))]
+        elif what == "wait":
+            events = [*one.expire(now)]
+        asked += sum(isinstance(event, Ask) for event in events)
+        assert asked <= 1  # never two requests of one subscription at a time
+        assert asked or one.next_deadline() is not None
