@@ -1,4 +1,4 @@
-"""The console against a made-up API, for looking at its pages without a platform: `python tests/web/demo_server.py`.
+"""The console against a made-up API, for looking at its pages without a platform: `python -m tests.web.demo_server`.
 
 Answers in the shape of the API contract, and sends real FLV over WebSocket: pictures encoded by PyAV, muxed by `media.flv`.
 The channels of the second device each fail at another stage. Recordings are real fMP4, always the same clip: everything but
@@ -26,6 +26,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.edge.replies import POLICY
 from gb28181.media.flv import FlvMuxer
+from tests.web import demo_ptz
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "console"
 TOKEN = "demo-token"
@@ -117,6 +118,7 @@ class World:
     overview: dict[str, Any] = field(default_factory=dict)
     opened: int = 0
     role: str = "admin"
+    steered: demo_ptz.Steered = field(default_factory=demo_ptz.Steered)
 
     def channel(self, device: str, channel: str) -> dict[str, Any]:
         for item in self.channels.get(device, []):
@@ -171,6 +173,7 @@ def _channel(device: str, number: int, name: str, **more: Any) -> dict[str, Any]
         "model": "DS-2CD2",
         "parent_id": device,
         "playable": True,
+        "ptz_type": 0,
         "recording": {"mode": "off", "state": "off", "since": None, "message": ""},
         "stream": None,
         "codec": "h264",
@@ -207,8 +210,9 @@ def world() -> World:
     }
     failed = {"mode": "always", "state": "failed", "since": None, "message": "no free space on volume 0"}
     working = [_channel(CAMERA, number, name) for number, name in enumerate(places, start=1)]
-    working[0] |= {"recording": recorded, "stream": stream}
+    working[0] |= {"recording": recorded, "stream": stream, "ptz_type": 1}
     working[1] |= {"recording": recorded, "stream": {**stream, "transport": "udp", "lost": 143, "bitrate_kbps": 912.0}}
+    working[1]["ptz_type"] = 3
     working[2] |= {"recording": failed}
     working[3] |= {"recording": {**recorded, "state": "starting"}, "stream": {**stream, "state": "silent"}}
     working.append(_channel(CAMERA, 9, "H.265 卡口", codec="h265"))
@@ -573,6 +577,7 @@ async def _index(request: web.Request) -> web.FileResponse:
 def application(of: World) -> web.Application:
     app = web.Application(middlewares=[_guard])
     app[WORLD] = of
+    app[demo_ptz.STEERED] = of.steered
     api, device = "/api/v1", "/api/v1/devices/{device}"
     channel = device + "/channels/{channel}"
     app.add_routes(
@@ -591,6 +596,7 @@ def application(of: World) -> web.Application:
             web.get(channel, _one_channel),
             web.put(f"{channel}/recording", _record),
             web.post(f"{channel}/live", _live),
+            *demo_ptz.routes(channel),
             web.get(f"{api}/overview", _overview),
             web.get(f"{channel}/recordings", _recordings),
             web.get(f"{channel}/recordings/calendar", _calendar),

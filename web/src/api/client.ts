@@ -86,6 +86,13 @@ export async function fetchFile(path: string, name: string): Promise<void> {
   URL.revokeObjectURL(url)
 }
 
+/** Calls the API even while the page is being closed; an answer is not waited for. */
+export function sendAndLeave(method: string, path: string): void {
+  void fetch(BASE + path, { method, headers: headers(), keepalive: true }).catch(() => {
+    // The server ends by itself what nobody renews.
+  })
+}
+
 /** Ends a session even while the page is being closed; an answer is not waited for. */
 export function endSession(sessionId: string): void {
   const url = `${BASE}/sessions/${encodeURIComponent(sessionId)}`

@@ -82,6 +82,8 @@ export interface Channel {
   model: string
   parent_id: string
   playable: boolean
+  /** 1 dome, 2 half dome, 3 fixed, 4 moved from afar; 0 unknown. */
+  ptz_type: number
   recording: Recording
   stream: Stream | null
 }
@@ -222,4 +224,21 @@ export interface TracedMessage {
   status: number | null
   summary: string
   text: string
+}
+
+/** Who steers a camera; `held_by` is empty when nobody does. */
+export interface PtzState {
+  held_by: string
+  priority: number
+  until: string | null
+  locked: boolean
+  moving: boolean
+  mine: boolean
+  may_steer: boolean
+  edition: string
+}
+
+export interface Preset {
+  number: number
+  name: string
 }
