@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import sqlite3
 
 import pytest
@@ -9,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from gb28181.database import Database, sqlite_url, tables
+from gb28181.device.model import Fault
 from gb28181.errors import Invalid, StorageError
 from tests.database.database_samples import device, segment
 
@@ -34,6 +36,31 @@ async def test_migrations_go_back_and_forward_again(url):
         assert names == ["alembic_version"]
         await database.migrate()
         await database.add_segments([segment(0, 1)])
+
+
+async def test_faults_and_switches_of_devices_survive_the_way_there_and_back(url):
+    """0007: faults get a time, and only a switch that somebody turned on counts as set."""
+    row = (
+        "INSERT INTO devices (device_id, name, manufacturer, model, firmware, user_agent, gb_version, keepalive_interval_s,"
+        " media_transport, catalog_announced, catalog_received, faults, profile) VALUES"
+        " ('{}', '', '', '', '', '', '', 0, '', 0, 0, '{{\"bad-item\": 312}}', '{{\"ignore_notified_status\": {}}}')"
+    )
+    async with Database(url) as database:
+        await database.migrate("0006")
+        async with database._engines.durable() as connection:
+            await connection.exec_driver_sql(row.format("1", "true"))
+            await connection.exec_driver_sql(row.format("2", "false"))
+        await database.migrate()
+        on, off = await database.load_devices()
+        assert (on.faults, on.overrides) == ({"bad-item": Fault(312)}, {"ignore_notified_status": True})
+        assert off.overrides == {}
+        await database.migrate("0006")
+        async with database._engines.reading() as connection:
+            rows = (await connection.execute(sa.text("SELECT faults, profile FROM devices ORDER BY device_id"))).all()
+        assert [[json.loads(text) if isinstance(text, str) else text for text in found] for found in rows] == [
+            [{"bad-item": 312}, {"ignore_notified_status": True}],
+            [{"bad-item": 312}, {"ignore_notified_status": False}],
+        ]
 
 
 async def test_failed_migration_leaves_no_trace(tmp_path):

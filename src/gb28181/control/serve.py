@@ -118,6 +118,8 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
     told = advertised(parse_rules(settings.sip.advertise), "")
     sip_host, sip_port = (told.host, told.port or started.sip_port) if told else (bound, started.sip_port)
     sip_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
+    if not settings.sip.domain_password:
+        sip_password = "(each device has its own / 每台设备单独设置)"
     lines = [
         "",
         f"  Console / 控制台           {scheme}://{here}:{started.http_port}/",

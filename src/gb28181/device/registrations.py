@@ -245,6 +245,8 @@ class Registrations:
         self._signalling.respond(request, decision.status, headers=decision.headers())
         if decision.stranger is not None:
             self._note_stranger(register.device_id, decision.stranger, request)
+        if decision.stranger == "unknown":
+            return  # nothing is wrong with it: it waits
         if decision.reason:
             self._note_refusal(register, request, decision.reason)
         elif isinstance(decision, Challenge):

@@ -52,10 +52,12 @@ class Invitation:
         """What to offer, best first. A caller's wish is offered alone."""
         if wish:
             return ["tcp" if wish == "tcp" else "udp"]
-        if self._media.transport != "auto":
-            first: MediaTransport = self._media.transport
+        device = self._devices.get(key.device_id)
+        if device.profile.media_transport != "auto":
+            first: MediaTransport = device.profile.media_transport
+        elif self._media.transport != "auto":
+            first = self._media.transport
         else:
-            device = self._devices.get(key.device_id)
             # TCP came with the 2016 edition (2.0); older peers may answer it with anything.
             first = device.media_transport or ("tcp" if device.gb_version >= "2.0" else "udp")
             if self._distrusted.get(key.device_id) == first:
