@@ -512,7 +512,7 @@ async def test_the_same_sender_in_subject_restarts_the_stream(
     ("target", "changes", "status"),
     [
         pytest.param("34020000001310009999", {}, 404, id="no-such-channel"),
-        pytest.param(CHANNEL, {"operation": "Playback"}, 488, id="no-recordings"),
+        pytest.param(CHANNEL, {"operation": "Playback"}, 404, id="no-recordings"),
         pytest.param(CHANNEL, {"setup": "passive"}, 488, id="udp-only"),
         pytest.param(CHANNEL, {"port": 0}, 488, id="no-port"),
     ],

@@ -16,8 +16,8 @@ from gb28181.sim.edition import EDITIONS
 from gb28181.sim.speech import Speech
 
 QUIRKS = Path(__file__).parents[3] / "shared" / "quirks.md"
-#: Starred rows that are not a matter of what a device of this simulator writes: playback, broadcast and upper platforms.
-ELSEWHERE = {"Q149b", "Q155", "Q158", "Q177", "Q178", "Q182"}
+#: Starred rows that no device of this simulator can emit: broadcast, and upper platforms.
+ELSEWHERE = {"Q177", "Q178", "Q182"}
 DEVICE = "34020000001180000001"
 BODY = "<Notify>\r\n<Name>东门&amp;西门</Name>\r\n</Notify>\r\n".encode("gb18030")
 MESSAGE = (

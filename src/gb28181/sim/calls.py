@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from gb28181.errors import MediaRefused, PeerTimeout, Unreachable, WireError
 from gb28181.ids import Ssrc
-from gb28181.sim import sip
+from gb28181.sim import manscdp, sip
+from gb28181.sim.connections import accepted, connected
 from gb28181.sim.dialects.dialect import Trait
+from gb28181.sim.playback import PlaybackSource, Steering, parse_steering
 from gb28181.sim.rtp import Impairment
 from gb28181.sim.sdp import Offer, answer, parse_offer
 from gb28181.sim.sender import Metronome, Stream, TcpWire, UdpWire, Wire
@@ -29,11 +31,8 @@ from gb28181.sim.useragent import UserAgent
 
 logger = logging.getLogger(__name__)
 
-#: Opening the media connection: at least three tries, at least a second apart (Annex D).
-_CONNECT_TRIES: Final = 3
-_CONNECT_PAUSE_S: Final = 1.0
-_CONNECT_S: Final = 5.0
-_ACCEPT_S: Final = 10.0
+#: How long the platform has for its BYE after MediaStatus.
+_HANG_UP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ class _Call:
     stream: Stream | None = None
     is_answered: bool = False
     is_over: bool = False
+    recording: PlaybackSource | None = None
+    theirs: int = 0  # CSeq of the last request inside the call
 
 
 class Calls:
@@ -73,6 +74,7 @@ class Calls:
     Args:
         speech: What the device's dialects make of answers and of RTP.
         spawn: Starts a task that ends with the device.
+        is_recorded: Whether a channel has recordings in a range.
         film_of: The film of a channel, ready to be sent.
     """
 
@@ -88,6 +90,7 @@ class Calls:
         recorder: Recorder,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         film_of: Callable[[Channel], Film | None],
+        is_recorded: Callable[[str, int, int], bool],
     ) -> None:
         self._settings = settings
         self._device_id = device_id
@@ -98,6 +101,8 @@ class Calls:
         self._recorder = recorder
         self._spawn = spawn
         self._film_of = film_of
+        self._is_recorded = is_recorded
+        self._is_stuck = False  # row Q149b: a BYE was not understood
         self._calls: dict[str, _Call] = {}
         self._is_muted = False
 
@@ -148,8 +153,10 @@ class Calls:
         wanted = "udp" if offer.transport == "udp" else "tcp"
         if self._settings.media not in ("auto", wanted):
             raise MediaRefused(f"the device sends media over {self._settings.media} only", status=488)
-        if offer.operation != "play":
+        if offer.operation not in ("play", "playback", "download"):
             raise MediaRefused(f"s={offer.operation} is not available", status=488)
+        if offer.operation != "play" and not self._is_recorded(channel.channel_id, offer.start, offer.end):
+            raise WireError("nothing is recorded in this range", status=404, clause="§9.8")
         for other in list(self._calls.values()):
             if sender.partition(":")[2] and other.sender == sender:
                 self._finish(other, "replaced")  # Annex K 3
@@ -210,6 +217,9 @@ class Calls:
         call = self._calls.get(call_id)
         if call is None or not call.is_answered or call.stream is not None:
             return
+        if self._is_stuck:
+            self._spawn(self._hang_up(agent, call, "stuck"))
+            return
         if call.wire is not None:
             self._start(agent, call, call.wire)
         else:
@@ -220,7 +230,7 @@ class Calls:
         if bound is None:
             return
         passive = call.offer.transport == "tcp-passive"
-        connection = await (_accepted(bound) if passive else _connected(bound, (call.offer.address, call.offer.port)))
+        connection = await (accepted(bound) if passive else connected(bound, (call.offer.address, call.offer.port)))
         if connection is None:
             await self._hang_up(agent, call, "connect_failed")
         elif call.is_over:
@@ -234,6 +244,8 @@ class Calls:
         film = self._film_of(call.channel)
         if settings.ps_file is not None:
             source = FileSource(settings.ps_file, once=settings.once)
+        elif film is not None and call.offer.operation != "play":
+            source = call.recording = self._playback(call, film)
         elif film is not None:
             source = FilmSource(film, call.channel.label, audio=settings.audio)
         else:
@@ -252,7 +264,7 @@ class Calls:
             seed=seed,
             payload_type=self._speech.payload_type,
             strict_rtcp_s=settings.rtcp_strict_s,
-            ended=lambda reason: self._spawn(self._hang_up(agent, call, reason)),
+            ended=lambda reason: self._spawn(self._ended_by_itself(agent, call, reason)),
         )
         call.stream.is_muted = self._is_muted
         call.record.counters = call.stream.counters
@@ -276,10 +288,79 @@ class Calls:
     def ended(self, agent: UserAgent, request: Message, source: Address) -> None:
         """BYE: the stream stops."""
         call = self._calls.get(request.call_id)
+        if call is not None and self._speech.does(Trait.STRICT_CSEQ) and request.cseq <= call.theirs:
+            self._is_stuck = True
+            return
         agent.respond(request, sip.response_to(request, 481 if call is None else 200, source=source), source)
         if call is not None:
             self._statistics.byes_received += 1
             self._finish(call, "bye")
+
+    # -- recordings of the device ------------------------------------------------------------------------------------
+
+    def _playback(self, call: _Call, film: Film) -> PlaybackSource:
+        does = self._speech.does
+        return PlaybackSource(
+            film,
+            call.channel.label,
+            call.offer.start,
+            call.offer.end,
+            scale=call.offer.speed,
+            is_keys_only=does(Trait.KEYS_ONLY),
+            is_restamped=does(Trait.RESTAMPED),
+            is_endless=does(Trait.ENDLESS_PLAYBACK),
+        )
+
+    def informed(self, agent: UserAgent, request: Message, source: Address) -> None:
+        """INFO with MANSRTSP: speed, place, pause (§9.8.2.2, Annex B)."""
+        call = self._calls.get(request.call_id)
+        status = 200
+        if call is None or call.stream is None or call.recording is None:
+            status = 481 if call is None else 488
+        else:
+            call.theirs = request.cseq
+            try:
+                self._steer(call.stream, call.recording, parse_steering(request.body))
+            except WireError as refusal:
+                status = refusal.status
+        agent.respond(request, sip.response_to(request, status, source=source), source)
+
+    def _steer(self, stream: Stream, recording: PlaybackSource, steering: Steering) -> None:
+        if steering.method == "PLAY":
+            recording.steer(steering, stream.elapsed_s)
+        stream.is_muted = self._is_muted or steering.method != "PLAY"
+
+    async def _ended_by_itself(self, agent: UserAgent, call: _Call, reason: str) -> None:
+        """A recording that was sent whole is told by MediaStatus, and the platform hangs up; anything else by BYE."""
+        does = self._speech.does
+        if reason != "file_end" or call.recording is None or does(Trait.BYE_AT_END):
+            await self._hang_up(agent, call, reason)
+            return
+        self._recorder.write("recording_end", self._device_id, call_id=call.record.call_id)
+        if does(Trait.NO_MEDIA_STATUS):
+            return
+        for _ in range(2 if does(Trait.MEDIA_STATUS_TWICE) else 1):
+            with contextlib.suppress(PeerTimeout, Unreachable):
+                await agent.request(self._media_status(agent, call))
+        await asyncio.sleep(_HANG_UP_S)
+        await self._hang_up(agent, call, reason)
+
+    def _media_status(self, agent: UserAgent, call: _Call) -> Message:
+        inner = manscdp.elements(NotifyType=121)
+        body = self._speech.body(manscdp.document("Notify", "MediaStatus", 8, call.channel.channel_id, inner))
+        message = self._bye(agent, call)
+        message.method, message.body = "MESSAGE", body
+        renamed = {"CSeq": "2 MESSAGE"}
+        if self._speech.does(Trait.MEDIA_STATUS_OUTSIDE):
+            domain = self._settings.sip_domain
+            renamed |= {
+                "Call-ID": f"{sip.new_tag()}@{self._device_id}",
+                "From": f"<sip:{call.channel.channel_id}@{domain}>;tag={sip.new_tag()}",
+                "To": f"<sip:{self._settings.server_id}@{domain}>",
+            }
+        message.headers = [(name, renamed.get(name, value)) for name, value in message.headers]
+        message.headers.append(("Content-Type", manscdp.CONTENT_TYPE))
+        return message
 
     async def _hang_up(self, agent: UserAgent, call: _Call, reason: str) -> None:
         if call.is_over:
@@ -298,7 +379,7 @@ class Calls:
             ("From", f"{invite.get('to')};tag={call.tag}"),
             ("To", invite.get("from")),
             ("Call-ID", invite.call_id),
-            ("CSeq", "1 BYE"),
+            ("CSeq", f"{1 + (call.recording is not None) * 2} BYE"),
             *[("Route", value) for value in invite.all("record-route")],
             ("Max-Forwards", "70"),
         ]
@@ -315,35 +396,3 @@ class Calls:
             call.waiting_socket.close()
         call.record.ended = reason
         self._recorder.write("stream_end", self._device_id, **call.record.figures())
-
-
-async def _connected(bound: socket.socket, peer: Address) -> socket.socket | None:
-    """Connects the bound socket, later ones from other ports; None after the last try."""
-    loop = asyncio.get_running_loop()
-    local = bound.getsockname()[0]
-    for attempt in range(_CONNECT_TRIES):
-        if attempt:
-            await asyncio.sleep(_CONNECT_PAUSE_S)
-            bound = socket.socket(bound.family, socket.SOCK_STREAM)
-            bound.setblocking(False)
-            bound.bind((local, 0))
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                await loop.sock_connect(bound, peer)
-        except OSError:
-            bound.close()
-        else:
-            return bound
-    return None
-
-
-async def _accepted(listening: socket.socket) -> socket.socket | None:
-    """The first connection that comes, None if none does in time."""
-    try:
-        async with asyncio.timeout(_ACCEPT_S):
-            connection, _ = await asyncio.get_running_loop().sock_accept(listening)
-    except OSError:
-        return None
-    finally:
-        listening.close()
-    return connection

@@ -113,6 +113,7 @@ class SimulatedDevice:
             speech=self.speech,
             metronome=metronome or Metronome(),
             film_of=lambda channel: self._films.get(channel.label),
+            is_recorded=lambda code, start, end: self.functions.is_recorded(code, start, end, time.time()),
             **common,
         )
 
@@ -293,6 +294,8 @@ class SimulatedDevice:
                 self._calls.invited(agent, request, source)
             case "BYE":
                 self._calls.ended(agent, request, source)
+            case "INFO":
+                self._calls.informed(agent, request, source)
             case "CANCEL":
                 self._calls.cancelled(agent, request, source)
             case "MESSAGE":

@@ -245,6 +245,11 @@ class Functions:
         files = target.records.find(start, end, query.fields.get("type", "").lower(), utc)
         return [records.row(file, code, self.names.get(code, self.name), is_2022=self.edition.is_2022) for file in files]
 
+    def is_recorded(self, code: str, start: float, end: float, utc: float) -> bool:
+        """Whether the channel has anything of this range."""
+        target = self.target(code)
+        return target is not None and bool(target.records.find(start, end, "all", utc))
+
     # -- controls ------------------------------------------------------------------------------------------------------
 
     def configure(self, control: Request) -> tuple[str, Effect | None]:

@@ -23,6 +23,8 @@ class Offer:
         transport: What *we* do: send datagrams, open the connection, or wait for it.
         ssrc: y=, None where it is missing.
         ssrc_text: y= as it was written; it is echoed.
+        start, end: t=, UTC seconds; 0 for live.
+        speed: a=downloadspeed.
     """
 
     operation: str
@@ -31,6 +33,9 @@ class Offer:
     transport: Transport
     ssrc: Ssrc | None
     ssrc_text: str
+    start: int = 0
+    end: int = 0
+    speed: float = 1.0
 
 
 def parse_offer(body: bytes) -> Offer:
@@ -41,6 +46,7 @@ def parse_offer(body: bytes) -> Offer:
         WireError: y= is no number.
     """
     operation, address, ssrc_text, setup = "", "", "", ""
+    times, speed = (0, 0), 1.0
     media: list[str] | None = None
     is_ours = True  # the session part, or that of the first video
     for line in body.decode("utf-8", "replace").replace("\r", "\n").split("\n"):
@@ -55,6 +61,10 @@ def parse_offer(body: bytes) -> Offer:
             address = value.split()[-1].split("/")[0] if value else ""
         elif kind == "y":
             ssrc_text = value
+        elif kind == "t" and (found := re.fullmatch(r"(\d{1,12})\s+(\d{1,12})", value)):
+            times = (int(found[1]), int(found[2]))
+        elif kind == "a" and (found := re.fullmatch(r"downloadspeed:\s*(\d{1,2})", value, re.IGNORECASE)):
+            speed = float(found[1]) or 1.0
         elif kind == "a" and value.lower().startswith("setup:") and is_ours:
             setup = value[6:].strip().lower()
     if (
@@ -69,7 +79,8 @@ def parse_offer(body: bytes) -> Offer:
     if "TCP" in media[2].upper():
         # Without a=setup the device is the client (Annex D).
         transport = "tcp-passive" if setup == "active" else "tcp-active"
-    return Offer(operation, address, int(media[1]), transport, Ssrc.parse(ssrc_text) if ssrc_text else None, ssrc_text)
+    ssrc = Ssrc.parse(ssrc_text) if ssrc_text else None
+    return Offer(operation, address, int(media[1]), transport, ssrc, ssrc_text, *times, speed)
 
 
 def answer(offer: Offer, *, channel_id: str, address: str, port: int) -> bytes:
@@ -78,9 +89,9 @@ def answer(offer: Offer, *, channel_id: str, address: str, port: int) -> bytes:
     lines = [
         "v=0",
         f"o={channel_id} 0 0 IN {family} {address}",
-        "s=Play",
+        f"s={offer.operation.capitalize() or 'Play'}",
         f"c=IN {family} {address}",
-        "t=0 0",
+        f"t={offer.start} {offer.end}",
         f"m=video {port} {'RTP/AVP' if offer.transport == 'udp' else 'TCP/RTP/AVP'} 96",
         "a=sendonly",
         "a=rtpmap:96 PS/90000",

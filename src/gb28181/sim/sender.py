@@ -255,6 +255,11 @@ class Stream:
             self._next_report = now + _REPORT_S
             self._report(now)
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the stream's origin."""
+        return asyncio.get_running_loop().time() - self._origin
+
     def stop(self) -> None:
         """Sends what was held back to be overtaken, says goodbye and closes the sockets."""
         self._over = True

@@ -47,6 +47,22 @@ class Trait(Enum):
     OTHER_RTP_SSRC = auto()
     #: A 180 and a pause come before the 200 to INVITE.
     RINGS = auto()
+    #: MediaStatus comes outside of the call, from the channel.
+    MEDIA_STATUS_OUTSIDE = auto()
+    #: MediaStatus comes two times.
+    MEDIA_STATUS_TWICE = auto()
+    #: A recording that has ended is told by nothing: RTP stops.
+    NO_MEDIA_STATUS = auto()
+    #: A recording that has ended is told by BYE alone.
+    BYE_AT_END = auto()
+    #: A recording goes on after its end.
+    ENDLESS_PLAYBACK = auto()
+    #: After an INFO a BYE whose CSeq does not rise above it is not understood.
+    STRICT_CSEQ = auto()
+    #: Above normal speed only key pictures are sent.
+    KEYS_ONLY = auto()
+    #: Timestamps follow the clock on the wall at any speed.
+    RESTAMPED = auto()
     #: The answer to INVITE has another y= than the offer, and RTP has that one.
     OTHER_SSRC = auto()
 
