@@ -41,6 +41,7 @@ from gb28181.errors import Unavailable
 from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed, Statistics
+from gb28181.ops.garbage import ShortPauses
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
@@ -281,6 +282,7 @@ class Control:
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
+            stack.enter_context(ShortPauses())
             for part in (
                 self.devices, self.catalog, self.commands, self.sessions, self.ingests, self.recordings, self.retention,
                 self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,
