@@ -26,6 +26,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.edge.replies import POLICY
 from gb28181.media.flv import FlvMuxer
+from tests.web import demo_events
 from tests.web import demo_ptz
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "console"
@@ -118,6 +119,9 @@ class World:
     overview: dict[str, Any] = field(default_factory=dict)
     opened: int = 0
     role: str = "admin"
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    positions: list[dict[str, Any]] = field(default_factory=list)
+    subscriptions: list[dict[str, Any]] = field(default_factory=list)
     steered: demo_ptz.Steered = field(default_factory=demo_ptz.Steered)
 
     def channel(self, device: str, channel: str) -> dict[str, Any]:
@@ -253,6 +257,9 @@ def world() -> World:
     ):
         begin = now - timedelta(hours=hours)
         made.holes.append((begin, begin + timedelta(minutes=minutes), cause))
+    made.alarms = demo_events.alarms(working, now)
+    made.positions = demo_events.track(working[0], now)
+    made.subscriptions = demo_events.subscriptions(now)
     disk = {"pending_bytes": 0, "suspect": False, "error": "", "oldest_at": _text(made.began), "kept_h": 219.0}
     made.overview = {
         "sessions": 3,
@@ -570,6 +577,47 @@ async def _refusals(request: web.Request) -> web.Response:
     return web.json_response({"items": request.app[WORLD].refusals})
 
 
+async def _alarms(request: web.Request) -> web.Response:
+    wanted = request.query.get("acknowledged")
+    rows = request.app[WORLD].alarms
+    found = [row for row in rows if wanted is None or bool(row["acknowledged_by"]) is (wanted == "true")]
+    return web.json_response({"items": found, "next": None})
+
+
+async def _alarm_words(request: web.Request) -> web.Response:
+    words = {2: {"zh": "设备报警", "en": "device"}, 5: {"zh": "视频报警", "en": "video"}}
+    methods = [{"method": method, "words": named} for method, named in words.items()]
+    return web.json_response({"methods": methods, "types": []})
+
+
+async def _acknowledge(request: web.Request) -> web.Response:
+    alarm = next(each for each in request.app[WORLD].alarms if str(each["alarm_id"]) == request.match_info["alarm"])
+    if alarm["acknowledged_by"]:
+        return _fail(409, "conflict", f"alarm {alarm['alarm_id']} was acknowledged by {alarm['acknowledged_by']} already")
+    alarm |= {"acknowledged_by": "admin", "acknowledged_at": _text(datetime.now(UTC)), "note": (await request.json())["note"]}
+    return web.json_response(alarm)
+
+
+async def _positions(request: web.Request) -> web.Response:
+    return web.json_response({"items": request.app[WORLD].positions[-1:], "next": None})
+
+
+async def _track(request: web.Request) -> web.Response:
+    return web.json_response({"items": request.app[WORLD].positions, "next": None})
+
+
+async def _subscriptions(request: web.Request) -> web.Response:
+    return web.json_response({"items": request.app[WORLD].subscriptions})
+
+
+async def _subscribe(request: web.Request) -> web.Response:
+    found = next(each for each in request.app[WORLD].subscriptions if each["topic"] == request.match_info["topic"])
+    enabled = (await request.json())["enabled"]
+    found["own"]["enabled"] = enabled
+    found |= {"enabled": bool(enabled), "state": "waiting" if enabled else "off"}
+    return web.json_response(found)
+
+
 async def _index(request: web.Request) -> web.FileResponse:
     return web.FileResponse(CONSOLE / "index.html")
 
@@ -598,6 +646,13 @@ def application(of: World) -> web.Application:
             web.post(f"{channel}/live", _live),
             *demo_ptz.routes(channel),
             web.get(f"{api}/overview", _overview),
+            web.get(f"{api}/alarms", _alarms),
+            web.get(f"{api}/alarms/words", _alarm_words),
+            web.post(f"{api}/alarms/{{alarm}}/acknowledge", _acknowledge),
+            web.get(f"{api}/positions", _positions),
+            web.get(f"{channel}/track", _track),
+            web.get(f"{device}/subscriptions", _subscriptions),
+            web.put(f"{device}/subscriptions/{{topic}}", _subscribe),
             web.get(f"{channel}/recordings", _recordings),
             web.get(f"{channel}/recordings/calendar", _calendar),
             web.post(f"{channel}/recordings/export", _export),

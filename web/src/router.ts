@@ -14,6 +14,8 @@ export const router = createRouter({
     // With the players, which are most of the weight.
     { path: '/live', name: 'live', component: () => import('./pages/LivePage.vue') },
     { path: '/playback/:channel?', name: 'playback', component: () => import('./pages/PlaybackPage.vue') },
+    { path: '/alarms', name: 'alarms', component: () => import('./pages/AlarmsPage.vue') },
+    { path: '/positions/:channel?', name: 'positions', component: () => import('./pages/PositionsPage.vue') },
     { path: '/:rest(.*)*', redirect: '/' },
   ],
 })
