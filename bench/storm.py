@@ -81,7 +81,7 @@ class Storm:
     def calm(self) -> dict[str, Any]:
         """Waits until what the registrations set off (queries, catalogues) has been done."""
         last = self.sample()
-        for _ in range(90):
+        for _ in range(30):
             time.sleep(_SAMPLE_S)
             row = self.sample()
             said, before = row.get("devices", {}), last.get("devices", {})
