@@ -162,9 +162,22 @@ def _device(device_id: str, name: str, channels: int, *, online: bool, **more: A
         "last_seen_at": "2026-03-01T00:59:10Z",
         "channels": channels,
         "catalog": {"at": "2026-03-01T00:00:05Z", "announced": channels, "received": channels},
-        "faults": {"wrong-content-length": 312, "gb2312-declared-utf8": 4} if channels > 5 else {},
+        "keepalive_interval_s": 60.0,
+        "clock": {"offset_s": 0.4, "measured_at": "2026-03-01T00:59:10Z", "warning": False},
+        "own_password": False,
+        "networks": [],
+        "redirect": "",
+        "profile": {"vendor": "hikvision", "edition": "2022", "charset": "gb18030"},
+        "overrides": {},
+        "faults": [_fault("wrong-content-length", 312), _fault("gb2312-declared-utf8", 4)] if channels > 5 else [],
+        "hints": [],
         **more,
     }
+
+
+def _fault(name: str, count: int) -> dict[str, Any]:
+    words = {"zh": f"{name} 共 {count} 次", "en": f"{name} {count} times"}
+    return {"fault": name, "count": count, "last_at": None, "detail": "", "words": words}
 
 
 def _channel(device: str, number: int, name: str, **more: Any) -> dict[str, Any]:
