@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+import gb28181
 from gb28181.clock import beijing
-from gb28181.device.faults import MOST_KINDS, counted, words
+from gb28181.device.faults import MOST_KINDS, WORDS, counted, words
 from gb28181.device.hints import hints
 from gb28181.device.model import NO_FAULTS, Address, DeviceChange
 from gb28181.device.offset import ClockOffset, header_time
@@ -110,6 +113,19 @@ async def test_faults_are_counted_with_time_and_words_and_kept() -> None:
     again = World(store=world.store)
     await again.devices.load()
     assert again.device().faults["bad-item"].count == 1
+
+
+SOURCE = Path(gb28181.__file__).parent
+NAMED = re.compile(r'(?:faults?\[|count_fault\(|count_faults\([^{]*\{)"([a-z][a-z0-9-]+)"')
+
+
+def test_every_fault_that_the_code_names_has_words_in_both_languages() -> None:
+    """Add them to `device/faults.py` where a fault is tolerated anew."""
+    named = {name for path in SOURCE.rglob("*.py") for name in NAMED.findall(path.read_text())}
+    constants = (SOURCE / "sip" / "parser.py").read_text().partition("#: Tolerated faults")[2].partition("\n\n")[0]
+    named |= set(re.findall(r'"([a-z][a-z0-9-]+)"', constants))
+    assert len(named) > 20
+    assert named - set(WORDS) == set()
 
 
 def test_a_fault_without_words_is_shown_by_its_name() -> None:

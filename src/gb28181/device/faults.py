@@ -23,9 +23,15 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         # SIP
         "wrong-content-length": ("Content-Length 有误", "wrong Content-Length"),
         "missing-content-length": ("缺少 Content-Length", "no Content-Length"),
-        "bare-lf": ("换行缺少回车符", "lines without carriage return"),
+        "trailing-bytes": ("消息后有多余字节", "bytes behind a message"),
+        "bare-line-feed": ("换行缺少回车符", "lines without carriage return"),
+        "missing-blank-line": ("头域与消息体之间缺少空行", "no blank line behind the headers"),
+        "unreadable-header": ("头域无法解析", "header that cannot be read"),
+        "header-not-utf-8": ("头域不是 UTF-8", "header that is not UTF-8"),
+        "lower-case-start-line": ("起始行使用小写", "start line in small letters"),
         "wrong-server-id": ("服务器编号设置有误", "set to another server ID"),
         "username-not-device-id": ("认证用户名与设备编号不一致", "digest user name is not the device ID"),
+        "alarm-flood": ("报警过多, 部分未保存", "more alarms than are kept"),
         "register-storm": ("注册过于频繁", "registers several times a minute"),
         "address-contest": ("同一编号出现在多个地址", "the same ID from several addresses"),
         # MANSCDP
