@@ -645,6 +645,35 @@ async def test_ipv6_and_ipv4_peers_share_a_dual_stack_socket() -> None:
         pytest.skip(f"no IPv6 here: {error}")
 
 
+@pytest.mark.parametrize("listening", ["0.0.0.0", "::"])
+async def test_a_server_with_several_addresses_answers_from_the_one_that_was_written_to(listening: str) -> None:
+    try:
+        async with serving(host=listening) as (server, services):
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera:
+                camera.setblocking(False)
+                camera.bind(("127.0.0.1", 0))
+                camera.connect(("127.0.0.9", server.port))  # takes answers from nowhere else
+                await loop.sock_sendall(camera, request())
+                answer = parse_datagram(await asyncio.wait_for(loop.sock_recv(camera, 65536), PATIENCE))
+                assert isinstance(answer, Response)
+                route = (await services.next()).route
+                assert route.local == Address("127.0.0.9", server.port)
+                assert server.local_for(route.remote, "udp") == route.local
+                asked = asyncio.ensure_future(server.message(route, to=DEVICE, body=b"<Query/>"))
+                query = parse_datagram(await asyncio.wait_for(loop.sock_recv(camera, 65536), PATIENCE))
+                assert isinstance(query, Request)
+                assert query.header("contact") == f"<sip:{PLATFORM}@127.0.0.9:{server.port}>"
+                await loop.sock_sendall(camera, answer_to(query, 200))
+                assert (await asked).status == 200
+                camera.connect(("127.0.0.1", server.port))  # it was set to another address of ours
+                await loop.sock_sendall(camera, request(call_id="2"))
+                await asyncio.wait_for(loop.sock_recv(camera, 65536), PATIENCE)
+                assert (await services.next()).route.local == Address("127.0.0.1", server.port)
+    except Unavailable as error:
+        pytest.skip(f"no IPv6 here: {error}")
+
+
 # W9
 async def test_a_device_on_ipv6_registers_over_tcp_and_is_called() -> None:
     try:
@@ -812,6 +841,7 @@ def test_everything_works_on_uvloop_too() -> None:
         test_a_device_registers_over_tcp_on_the_same_port_and_is_asked_over_that_connection,
         test_a_call_is_made_acknowledged_and_ended,
         test_a_peer_that_is_silent_is_a_timeout,
+        lambda: test_a_server_with_several_addresses_answers_from_the_one_that_was_written_to("0.0.0.0"),
         test_junk_on_one_connection_leaves_the_others_alone,
     ):
         uvloop.run(watched(scenario))

@@ -24,32 +24,31 @@ class LocalAddresses:
     def __init__(self, *, rules: Sequence[Rule], bound: str) -> None:
         self._rules = rules
         self._bound = "" if ipaddress.ip_address(bound).is_unspecified else bound
-        self._cache: dict[str, tuple[float, str, int, bool]] = {}
+        self._cache: dict[str, tuple[float, str, Rule | None]] = {}
 
     def towards(self, host: str, now: float, *, met_at: str = "") -> tuple[str, int]:
         """Address and port for this host; port 0 where none is configured.
 
-        An answer of the kernel serves for five minutes, because routes change.
-
         Args:
-            met_at: Our end of the connection with this host, where there is one: better than what the kernel would choose.
+            met_at: Our address that this host has written to, where that is known: better than what the kernel would choose.
         """
+        found, rule = self._look(host, now)
+        if rule is not None:
+            return rule.host, rule.port
+        return self._bound or met_at or found, 0
+
+    def routed(self, host: str, now: float) -> str:
+        """What the kernel would send from; its answer serves for five minutes, because routes change."""
+        return self._look(host, now)[0]
+
+    def _look(self, host: str, now: float) -> tuple[str, Rule | None]:
         known = self._cache.get(host)
         if known is None or now >= known[0]:
-            known = self._look(host, now, known[1] if known else "127.0.0.1")
-        _, found, port, is_configured = known
-        return (found, port) if is_configured or not met_at else (met_at, 0)
-
-    def _look(self, host: str, now: float, before: str) -> tuple[float, str, int, bool]:
-        if len(self._cache) >= _MAX_CACHED:
-            self._cache.clear()
-        rule = advertised(self._rules, host)
-        if rule is not None:
-            known = (now + _KEPT_S, rule.host, rule.port, True)
-        else:
-            known = (now + _KEPT_S, self._bound or _route_source(host) or before, 0, bool(self._bound))
-        self._cache[host] = known
-        return known
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            found = self._bound or _route_source(host) or (known[1] if known else "127.0.0.1")
+            known = self._cache[host] = (now + _KEPT_S, found, advertised(self._rules, host))
+        return known[1:]
 
 
 def _route_source(host: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from gb28181.advertise import parse_rules
@@ -31,6 +32,8 @@ class Paths:
     def __init__(self, settings: SipSettings, connections: Connections, *, bound: str, port: int, tls_port: int) -> None:
         self._connections = connections
         self._local = LocalAddresses(rules=parse_rules(settings.advertise), bound=bound)
+        #: Our address that a UDP peer writes to, "" for the usual one.
+        self.met_at: Callable[[Flow], str] = lambda _flow: ""
         self._port = port
         self._tls_port = tls_port
         self._loop = asyncio.get_running_loop()
@@ -67,13 +70,21 @@ class Paths:
 
     def told(self, flow: Flow) -> Told:
         """Host and port of ours as they stand in Via and Contact towards this peer."""
+        if flow.transport == "udp":
+            return self._told(flow.host, "udp", self.met_at(flow))
         connection = self._connections.get(flow.connection) if flow.connection else None
         return self._told(flow.host, flow.transport, connection.local if connection else "")
 
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         """The address told to a peer before there is a flow to it."""
-        connection = self._connections.towards(transport, remote) if transport != "udp" else None
+        if transport == "udp":
+            return Address(*self.told(Flow("udp", remote.host, remote.port)))
+        connection = self._connections.towards(transport, remote)
         return Address(*self._told(remote.host, transport, connection.local if connection else ""))
+
+    def usual(self, host: str) -> str:
+        """Address that the kernel sends from to this host."""
+        return self._local.routed(host, self._loop.time())
 
     def _told(self, peer: str, transport: SipTransport, met_at: str) -> Told:
         host, port = self._local.towards(peer, self._loop.time(), met_at=met_at)

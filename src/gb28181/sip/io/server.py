@@ -99,8 +99,16 @@ class SipServer(Requests):
         host, self._port = udp.getsockname()[:2]
         self._tls_port = secure.getsockname()[1] if secure is not None else 0
         self._paths = Paths(settings, self._connections, bound=host, port=self._port, tls_port=self._tls_port)
-        self._udp = UdpShell(udp, self._datagram, max_bytes=settings.max_message_bytes, counters=self._counters)
-        await loop.create_datagram_endpoint(lambda: self._udp, sock=udp)
+        self._udp = UdpShell(
+            udp,
+            receive=self._datagram,
+            done=self._datagrams_done,
+            usual=self._paths.usual,
+            max_bytes=settings.max_message_bytes,
+            counters=self._counters,
+        )
+        self._paths.met_at = self._udp.met_at
+        self._udp.start()
         self._connections.start(loop)
         self._listener = await loop.create_server(self._connections.accept, sock=tcp, backlog=_BACKLOG)
         if context is not None and secure is not None:
@@ -199,9 +207,15 @@ class SipServer(Requests):
             self._show("in", flow, data)
         try:
             self._endpoint.receive_datagram(data, flow, self._loop.time())
-            self._pump()
         except Exception:
             self._failed("datagram", flow)
+
+    def _datagrams_done(self) -> None:
+        try:
+            self._pump()
+        except Exception:
+            self._counters["failures"] += 1
+            logger.exception("SIP pump failed")
 
     def _failed(self, what: str, flow: Flow) -> None:
         """A bug of ours that one peer met: nobody else notices."""
