@@ -1,0 +1,195 @@
+"""A camera that is moved over the API stops when whoever moves it is gone (quirk Q170).
+
+The camera is written here from the standard: it registers, lists one channel, and keeps every PTZCmd with its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import cast
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.e2e.platform import SERVER_ID, SIP_PASSWORD, Platform, platform, poll
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+DEVICE = "34020000001110000077"
+CHANNEL = "34020000001320000077"
+PTZ = f"/devices/{DEVICE}/channels/{CHANNEL}/ptz"
+RIGHT, STOP = "A50F0101FF0000B5", "A50F0100000000B5"
+LONG = 15.0
+
+#: Holds a camera moving and renews it, with its ear at the events, until it is killed.
+CLIENT = """
+import asyncio, sys, aiohttp
+async def main(url, token, path):
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+        async with session.ws_connect(f"{url}/api/v1/events") as events:
+            await events.receive()
+            while True:
+                body = {"action": "right", "speed": 1, "lease_s": 15}
+                async with session.post(f"{url}/api/v1{path}", json=body) as answer:
+                    print((await answer.json())["state"], flush=True)
+                await asyncio.sleep(0.3)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Camera(asyncio.DatagramProtocol):
+    """Answers every MESSAGE with 200, but those with a PTZCmd while `is_mute`."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self.server = server
+        self.codes: list[str] = []
+        self.is_mute = False
+        self.registered = asyncio.Event()
+        self._cseq = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+        self.own = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+        self._send("REGISTER", "Expires: 3600")
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        text = data.decode("gb18030")
+        if text.startswith("SIP/2.0 401"):
+            self._send("REGISTER", f"Authorization: {self._credentials(text)}", "Expires: 3600")
+        elif text.startswith("SIP/2.0 200") and "REGISTER" in text:
+            self.registered.set()
+        elif text.startswith("SUBSCRIBE"):
+            self._answer(text, "489 Bad Event")
+        elif text.startswith("MESSAGE"):
+            self._message(text)
+
+    def _message(self, text: str) -> None:
+        code = re.search(r"<PTZCmd>(\w+)</PTZCmd>", text)
+        if code:
+            self.codes.append(code[1])
+        if code and self.is_mute:
+            return
+        self._answer(text, "200 OK")
+        sn = re.search(r"<SN>(\d+)</SN>", text)
+        if sn and "<CmdType>Catalog</CmdType>" in text:
+            item = f"<Item><DeviceID>{CHANNEL}</DeviceID><Name>Dome</Name><Status>ON</Status><PTZType>1</PTZType></Item>"
+            self._respond("Catalog", sn[1], f'<SumNum>1</SumNum><DeviceList Num="1">{item}</DeviceList>')
+        elif sn and "<CmdType>PresetQuery</CmdType>" in text:
+            item = "<Item><PresetID>1</PresetID><PresetName>大门</PresetName></Item>"
+            self._respond("PresetQuery", sn[1], f'<SumNum>1</SumNum><PresetList Num="1">{item}</PresetList>')
+
+    def _answer(self, text: str, status: str) -> None:
+        kept = [line for line in text.split("\r\n") if re.match(r"(?i)(via|from|call-id|cseq)\s*:", line)]
+        to = next(line for line in text.split("\r\n") if line.lower().startswith("to:"))
+        self._write(f"SIP/2.0 {status}", *kept, f"{to};tag=cam", "Content-Length: 0")
+
+    def _respond(self, cmd_type: str, sn: str, inner: str) -> None:
+        head = f'<?xml version="1.0"?><Response><CmdType>{cmd_type}</CmdType><SN>{sn}</SN><DeviceID>{DEVICE}</DeviceID>'
+        body = f"{head}{inner}</Response>"
+        self._send("MESSAGE", "Content-Type: Application/MANSCDP+xml", body=body.encode("gb18030"))
+
+    def _send(self, method: str, *headers: str, body: bytes = b"") -> None:
+        self._cseq += 1
+        self._write(
+            f"{method} sip:{SERVER_ID}@3402000000 SIP/2.0", f"Via: SIP/2.0/UDP {self.own};rport;branch=z9hG4bKptz{self._cseq}",
+            f"From: <sip:{DEVICE}@3402000000>;tag=t{self._cseq}", f"To: <sip:{DEVICE}@3402000000>",
+            f"Call-ID: {method}{self._cseq if method == 'MESSAGE' else ''}@{self.own}", f"CSeq: {self._cseq} {method}",
+            f"Contact: <sip:{DEVICE}@{self.own}>", "Max-Forwards: 70", *headers, f"Content-Length: {len(body)}", body=body,
+        )  # fmt: skip
+
+    def _write(self, *lines: str, body: bytes = b"") -> None:
+        self.transport.sendto("\r\n".join((*lines, "", "")).encode() + body, self.server)
+
+    def _credentials(self, text: str) -> str:
+        realm, nonce = (re.search(f'{name}="([^"]*)"', text) for name in ("realm", "nonce"))
+        assert realm
+        assert nonce
+        uri = f"sip:{SERVER_ID}@3402000000"
+        ha1 = hashlib.md5(f"{DEVICE}:{realm[1]}:{SIP_PASSWORD}".encode()).hexdigest()
+        ha2 = hashlib.md5(f"REGISTER:{uri}".encode()).hexdigest()
+        response = hashlib.md5(f"{ha1}:{nonce[1]}:{ha2}".encode()).hexdigest()
+        return (
+            f'Digest username="{DEVICE}", realm="{realm[1]}", nonce="{nonce[1]}", uri="{uri}", response="{response}", '
+            "algorithm=MD5"
+        )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    async with platform(tmp_path_factory.mktemp("ptz")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def camera(server: Platform) -> AsyncIterator[Camera]:
+    loop = asyncio.get_running_loop()
+    transport, made = await loop.create_datagram_endpoint(
+        lambda: Camera(("127.0.0.1", server.sip_port)), local_addr=("127.0.0.1", 0)
+    )
+    await server.online(1)
+    yield made
+    transport.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_sent(camera: Camera) -> None:
+    camera.codes.clear()
+    camera.is_mute = False
+
+
+async def sent(camera: Camera, server: Platform, *codes: str) -> None:
+    """Waits until these have been sent, in this order, repeated ones counted once."""
+
+    async def all_of_them() -> bool:
+        seen = [code for index, code in enumerate(camera.codes) if index == 0 or code != camera.codes[index - 1]]
+        return seen == list(codes)
+
+    await poll(all_of_them, seconds=LONG, what=f"{codes} at the camera, which has {camera.codes}", log=server.log)
+
+
+async def test_a_held_movement_is_stopped_when_the_client_dies(server: Platform, camera: Camera) -> None:
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CLIENT, server.url, server.token, PTZ, stdout=subprocess.PIPE
+    )
+    assert client.stdout is not None
+    said = [(await client.stdout.readline()).decode().strip() for _ in range(3)]
+    assert said == ["started", "renewed", "renewed"]
+    assert camera.codes == [RIGHT]
+    client.send_signal(signal.SIGKILL)
+    await client.wait()
+    await sent(camera, server, RIGHT, STOP)
+    assert (await server.call("GET", PTZ))["moving"] is False
+
+
+async def test_a_movement_that_nobody_renews_is_stopped_by_its_lease(server: Platform, camera: Camera) -> None:
+    await server.call("POST", PTZ, {"action": "right", "speed": 1, "lease_s": 0.5})
+    await sent(camera, server, RIGHT, STOP)
+
+
+async def test_a_movement_whose_request_is_cut_off_is_stopped(server: Platform, camera: Camera) -> None:
+    camera.is_mute = True
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.token}"}) as session:
+        body = {"action": "right", "speed": 1, "lease_s": 15}
+        asking = asyncio.create_task(session.post(f"{server.url}/api/v1{PTZ}", json=body))
+        await sent(camera, server, RIGHT)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    await sent(camera, server, RIGHT, STOP)
+    camera.is_mute = False
+
+
+async def test_presets_come_from_the_camera(server: Platform, camera: Camera) -> None:
+    found = await server.call("GET", f"/devices/{DEVICE}/channels/{CHANNEL}/presets")
+    assert found == {"items": [{"number": 1, "name": "大门"}], "announced": 1}
+
+
+async def test_the_end_of_the_server_stops_the_camera(server: Platform, camera: Camera) -> None:
+    await server.call("POST", PTZ, {"action": "right", "speed": 1, "lease_s": 15})
+    await server.stop()
+    await sent(camera, server, RIGHT, STOP)
