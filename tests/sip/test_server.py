@@ -269,6 +269,12 @@ async def test_a_message_larger_than_a_packet_is_sent_over_udp_all_the_same() ->
         assert (await asked).status == 200
 
 
+async def test_a_message_that_no_datagram_holds_is_unreachable_at_once() -> None:
+    async with serving() as (server, _), device(server) as peer:
+        with pytest.raises(Unreachable, match="65400 bytes"):
+            await server.message(route_to(peer), to=DEVICE, body=b"x" * 65_400)
+
+
 async def test_a_peer_that_is_silent_is_a_timeout() -> None:
     async with serving(FAST) as (server, _), device(server) as peer:
         with pytest.raises(PeerTimeout):
@@ -715,8 +721,10 @@ async def test_a_large_request_takes_the_tcp_connection_of_its_device_and_a_smal
     large = b"<Query>" + b"x" * 1300 + b"</Query>"
     async with serving() as (server, services), device(server) as peer:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(request(transport="TCP", call_id="tcp"))
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        writer.write(request(transport="TCP", call_id="foreign", user="34020000001110000099"))  # proves nothing
+        writer.write(request("REGISTER", transport="TCP", call_id="tcp"))
+        for _ in range(2):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         small = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=b"<Query/>"))
         peer.send(answer_to(await peer.next_request("MESSAGE"), 200))
         await small

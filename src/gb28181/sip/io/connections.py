@@ -95,11 +95,11 @@ class Connections:
         return self._by_remote.get((transport, remote.host, remote.port))
 
     def of_user(self, host: str, user: str) -> TcpConnection | None:
-        """The connection over which this user of this host speaks to us, if it does."""
+        """The connection over which this user of this host has registered, if it stands."""
         return self._by_user.get((host, user))
 
     def claim(self, number: int, user: str) -> None:
-        """A request of a user over this connection was accepted by a service."""
+        """A user has proved over this connection who it is."""
         connection = self._by_number.get(number)
         if connection is not None and connection.user != user:
             self._forget_user(connection)

@@ -17,6 +17,8 @@ from gb28181.sip.transaction import Flow
 
 #: A longer request goes over a stream where the peer has one: fragments of a datagram get lost (RFC 3261 §18.1.1).
 _MAX_UDP: Final = 1300
+#: What UDP can carry at all.
+_MAX_DATAGRAM: Final = 65_507
 #: What our headers take of it, at the most.
 _HEAD: Final = 600
 
@@ -66,6 +68,8 @@ class Paths:
             stream = self._connections.of_user(remote.host, to)
             if stream is not None:
                 return stream.flow
+            if len(body) > _MAX_DATAGRAM - _HEAD:
+                raise Unreachable(f"{len(body)} bytes do not fit into a datagram, and {remote} has no TCP connection with us")
         return ready
 
     def told(self, flow: Flow) -> Told:

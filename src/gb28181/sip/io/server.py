@@ -178,7 +178,8 @@ class SipServer(Requests):
             raise MisuseError("this request did not come from here")
         if not self._endpoint.respond(request.key, status, reason, headers, body, content_type, self._loop.time()):
             self._counters["answers_too_late"] += 1
-        elif request.route.connection and 200 <= status < 300:
+        elif request.route.connection and request.method == "REGISTER" and 200 <= status < 300:
+            # Only who has proved who it is: others behind the same address can write any name into From (S7).
             self._connections.claim(request.route.connection, request.user)
         self._pump()
 

@@ -50,7 +50,7 @@ class TcpConnection(asyncio.Protocol):
         self.local = ""
         self.flow = Flow(transport, "", 0, number)
         self.is_open = False
-        #: Who speaks over it, "" until a service has accepted a request of somebody.
+        #: Who has registered over it, "" while nobody has.
         self.user = ""
         #: It has carried at least one whole SIP message.
         self.has_spoken = False
