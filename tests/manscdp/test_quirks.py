@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gb28181.manscdp.codec import parse
 from gb28181.manscdp.commands.config import ConfigDownloadResponse, DeviceConfigResponse
@@ -137,3 +139,12 @@ def test_q58_device_info_inside_info_is_found_and_what_is_missing_is_absent() ->
 def test_a_list_for_each_picture_is_one_list_of_all() -> None:
     found = parse(vector("snap-shot-lists-side-by-side.xml")).command
     assert found.snap_shot_list == (f"{CAMERA}022026030108220000001", f"{CAMERA}022026030108220100002")
+
+
+@given(st.one_of(st.text(max_size=40), st.text("0123456789-/T: .+Zz,", max_size=32)))
+def test_any_text_is_a_time_or_no_time(text: str) -> None:
+    try:
+        found = read_time(text)
+    except ValueError:
+        return
+    assert read_time(write_time(found)) == found.replace(microsecond=0)
