@@ -116,6 +116,7 @@ class FakeDevices:
             D2: Device(D2, name="West gate"),
         }
         self.passwords: dict[str, str] = {}
+        self.faulty: set[tuple[str, str]] = set()
         self.quarantine = Quarantine()
         self.quarantine.noticed(D3, "unknown", source="192.0.2.9:5060", user_agent="Cam", at=NOW)
 
@@ -144,6 +145,9 @@ class FakeDevices:
 
     async def send(self, device_id: str, command: object) -> None:
         self.get(device_id)
+
+    def is_faulty(self, device_id: str, channel_id: str) -> bool:
+        return (device_id, channel_id) in self.faulty
 
     def refusals(self) -> list[RegistrationRefused]:
         return [RegistrationRefused(D2, "1.2.3.4:5060", "wrong password", NOW)]

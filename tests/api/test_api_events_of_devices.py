@@ -162,3 +162,10 @@ def test_every_event_of_these_features_can_be_written_as_json():
     for event in events:
         assert type(event) in EVENTS
         assert json.loads(json.dumps(_fields(event)))["device_id"] == D1
+
+
+async def test_a_channel_that_its_device_calls_faulty_shows_so(world: World):
+    """Q15: a keepalive lists channels that do not work."""
+    assert (await world.call("GET", f"/devices/{D1}/channels/{C1}"))["faulty"] is False
+    world.devices.faulty.add((D1, C1))
+    assert (await world.call("GET", f"/devices/{D1}/channels/{C1}"))["faulty"] is True

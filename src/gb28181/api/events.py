@@ -26,6 +26,7 @@ from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
 from gb28181.clock import rfc3339
 from gb28181.command.model import OrderChanged
 from gb28181.device.model import (
+    ChannelsFaulty,
     DeviceChanged,
     DeviceMoved,
     DeviceOffline,
@@ -53,6 +54,7 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
     PtzChanged: ("ptz_changed", "view"),
     DeviceQuarantined: ("device_quarantined", "operate"),
     RegistrationRefused: ("registration_refused", "operate"),
+    ChannelsFaulty: ("channels_faulty", "view"),
     ChannelsChanged: ("channels_changed", "view"),
     CatalogFinished: ("catalog_finished", "view"),
     OrderChanged: ("order_changed", "view"),

@@ -57,10 +57,13 @@ class StreamView(Model):
 
 
 class ChannelView(Model):
+    """`faulty`: the device's keepalive says that it does not work; it may be online all the same."""
+
     device_id: str
     channel_id: str
     name: str
     online: bool
+    faulty: bool
     manufacturer: str
     model: str
     parent_id: str
@@ -114,6 +117,7 @@ def channel(services: Services, found: Channel) -> ChannelView:
         channel_id=found.key.channel_id,
         name=shown_name(found),
         online=services.catalog.is_online(found.key),
+        faulty=services.devices.is_faulty(found.key.device_id, found.key.channel_id),
         manufacturer=found.manufacturer,
         model=found.model,
         parent_id=found.parent_id,

@@ -265,3 +265,11 @@ class DeviceQuarantined:
     device_id: DeviceId
     source: str
     reason: StrangerReason
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsFaulty:
+    """The sub-devices that a keepalive lists as faulty have changed (§9.6, quirk Q15); none: all work again."""
+
+    device_id: DeviceId
+    faulty: tuple[DeviceId, ...]

@@ -21,6 +21,7 @@ from gb28181.config import SipSettings
 from gb28181.device.addresses import Addresses, is_same
 from gb28181.device.administration import Administration
 from gb28181.device.directory import Directory, Peer
+from gb28181.device.faulty import FaultyChannels
 from gb28181.device.info import WORKERS, DeviceInfos
 from gb28181.device.lifesigns import LifeSigns
 from gb28181.device.model import Device, DeviceChange, Profile, RegistrationRefused, Route, Stranger
@@ -69,6 +70,7 @@ class DeviceService:
         self._monotonic = monotonic
         self._counters: Counter[str] = Counter()
         self._background = Background()
+        self._faulty = FaultyChannels(bus)
         self._presence = Presence(
             offline_after_s=settings.offline_after_s,
             misses=settings.keepalive_misses,
@@ -194,6 +196,10 @@ class DeviceService:
     def vendors(self) -> list[str]:
         """Names of vendors that a device may be set to."""
         return self._profiles.vendors()
+
+    def is_faulty(self, device_id: str, channel_id: str) -> bool:
+        """Whether the device's last keepalive lists this channel as faulty."""
+        return self._faulty.has(DeviceId(device_id), channel_id)
 
     def route(self, device_id: str) -> Route:
         """The way to a device.
@@ -331,6 +337,7 @@ class DeviceService:
             if not self._addresses.is_usable(peer):
                 return  # it is back when its new address has answered, not at the old one, which may be another's
         self._life.alive(peer)
+        self._faulty.listed(inbound.device_id, inbound.command.faulty)
         if "date" in request.headers:
             self._life.tell_time(peer, request.headers["date"], self._clock.utc())
 
