@@ -81,15 +81,20 @@ class Levels:
     def came_or_went(self, device_id: DeviceId) -> None:
         self._regions.set_online(device_id, self._devices.is_online(device_id))
 
-    def work(self) -> None:
-        """Brings sums and search lines of devices that changed some seconds ago up to date, for a few milliseconds."""
+    def work(self) -> bool:
+        """Brings sums and search lines of devices that changed some seconds ago up to date, for a few milliseconds.
+
+        Returns:
+            Whether there is more to do.
+        """
         before = self._monotonic() - _SETTLE_S
         end = time.perf_counter() + _SLICE_S
         while self._stale and time.perf_counter() < end:
             device_id, since = next(iter(self._stale.items()))
             if since > before:
-                return
+                return False
             self._refresh(device_id)
+        return bool(self._stale)
 
     def _refresh(self, device_id: DeviceId) -> None:
         del self._stale[device_id]

@@ -34,6 +34,7 @@ from gb28181.router import Inbound
 logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.5
+_INDEX_S: Final = 0.05
 _MAX_ALIAS: Final = 255
 
 
@@ -92,6 +93,7 @@ class CatalogService:
     async def __aenter__(self) -> CatalogService:
         self._group = await asyncio.TaskGroup().__aenter__()
         self._start(self._run_timer())
+        self._start(self._run_index())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -271,12 +273,18 @@ class CatalogService:
         for key, status_on in self._states.expire(self._monotonic()):
             self._save(self._registry.set_state(key, status_on, self._clock.utc()))
         self._publish_changes()
-        self._levels.work()
 
     async def _run_timer(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             self.expire()
+
+    async def _run_index(self) -> None:
+        """Keeps sums and search lines up to date; a tenth of a core at most."""
+        pause = _TICK_S
+        while True:
+            await asyncio.sleep(pause)
+            pause = _INDEX_S if self._levels.work() else _TICK_S
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
