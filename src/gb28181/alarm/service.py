@@ -11,9 +11,9 @@ import heapq
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from gb28181.alarm.copies import Copies
 from gb28181.alarm.flood import FloodGate
@@ -29,6 +29,7 @@ from gb28181.alarm.model import (
 )
 from gb28181.alarm.reading import read
 from gb28181.alarm.sources import Sources
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.config import AlarmSettings
@@ -108,8 +109,7 @@ class AlarmService:
         self._resets: dict[tuple[DeviceId, str], float] = {}
         self._reset_queue: list[tuple[float, DeviceId, str]] = []
         self._counters: Counter[str] = Counter()
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         bus.subscribe(DeviceOffline, self._device_offline)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -121,31 +121,12 @@ class AlarmService:
         self._last_id = last[-1].alarm_id if last else 0
 
     async def __aenter__(self) -> AlarmService:
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._start(self._run_timer())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "alarm timer", forever=True)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        group, self._group = self._group, None
-        for task in self._tasks:
-            task.cancel()
-        if group is not None:
-            await group.__aexit__(None, None, None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._group is None:
-            work.close()
-            return
-        task = self._group.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:  # border of background tasks: a fault in one must not end the others
-            self._counters["background_failures"] += 1
-            logger.exception("background task failed")
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     # --- what others ask -------------------------------------------------------------------------------------------
 
@@ -168,7 +149,7 @@ class AlarmService:
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return dict(self._counters)
+        return {**self._counters, "background_failures": self._background.failures}
 
     # --- what users do ---------------------------------------------------------------------------------------------
 
@@ -310,7 +291,7 @@ class AlarmService:
             _, device_id, source_id = heapq.heappop(self._reset_queue)
             if self._resets.pop((device_id, source_id), None) is not None:
                 begun += 1
-                self._start(self._reset_by_itself(device_id, source_id))
+                self._background.start(self._reset_by_itself(device_id, source_id), "alarm reset")
 
     async def _run_timer(self) -> None:
         while True:

@@ -12,11 +12,12 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.config import SubscriptionSettings
@@ -93,8 +94,7 @@ class SubscriptionService:
         self._asked: Counter[DeviceId] = Counter()
         self._allowance = 0.0
         self._ticked_at = monotonic()
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         bus.subscribe(DeviceOnline, self._device_online)
         bus.subscribe(DeviceRegistered, self._device_registered)
         bus.subscribe(DeviceOffline, self._device_offline)
@@ -107,31 +107,12 @@ class SubscriptionService:
             self._registry.put(subscription)
 
     async def __aenter__(self) -> SubscriptionService:
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._start(self._run_timer())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "subscription timer", forever=True)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        group, self._group = self._group, None
-        for task in self._tasks:
-            task.cancel()
-        if group is not None:
-            await group.__aexit__(None, None, None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._group is None:
-            work.close()
-            return
-        task = self._group.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:  # border of background tasks: a fault in one must not end the others
-            self._counters["background_failures"] += 1
-            logger.exception("background task failed")
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     # --- what others ask -------------------------------------------------------------------------------------------
 
@@ -153,7 +134,7 @@ class SubscriptionService:
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return dict(self._counters)
+        return {**self._counters, "background_failures": self._background.failures}
 
     def gauges(self) -> dict[str, int]:
         """Subscriptions by state, and requests under way."""
@@ -281,7 +262,7 @@ class SubscriptionService:
             return
         for entry in self._registry.forget_device(event.device_id):
             if (dialog := entry.subscription.dialog) is not None:
-                self._start(self._requests.end(entry.subscription, dialog.route))
+                self._background.start(self._requests.end(entry.subscription, dialog.route), "subscription end")
 
     # --- when ------------------------------------------------------------------------------------------------------
 
@@ -332,7 +313,7 @@ class SubscriptionService:
                 self._allowance -= 1.0
                 entry.is_busy = True
                 self._asked[key.device_id] += 1
-                self._start(self._run(entry))
+                self._background.start(self._run(entry), "subscription request")
 
     async def _run_timer(self) -> None:
         while True:
