@@ -129,6 +129,33 @@ async def test_a_form_that_is_none_is_refused(world: World):
     assert (await send(world, "POST", upload_path(), form()))[0] == 400  # fields only
 
 
+@pytest.mark.parametrize(
+    ("kind", "encoding", "body"),
+    [
+        ("image/jpeg", "gzip", b"no gzip"),
+        ("image/jpeg", "deflate", b"\xff" * 50),
+        ("multipart/form-data; boundary=b", "", b"--b\r\n:\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b\r\nContent-Length: -1\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b\r\nContent-Length: x\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b\r\n" + b"x" * 9000 + b": y\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b\r\nContent-Encoding: gzip\r\n\r\n\xff\xd8\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", "", b"--b--\r\n\r\n--b\r\n"),
+    ],
+)
+async def test_a_body_that_is_not_what_its_headers_say_is_the_senders_fault(
+    world: World, kind: str, encoding: str, body: bytes
+):
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.edge.port)
+    head = [f"POST {upload_path()} HTTP/1.1", "Host: x", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    head += [f"Content-Encoding: {encoding}"] if encoding else []
+    writer.write("\r\n".join([*head, "Connection: close", "", ""]).encode() + body)
+    status = int((await reader.read(4096)).split()[1])
+    writer.close()
+    assert 400 <= status < 500
+    assert world.deposit.pictures(SESSION) == []
+
+
 async def test_so_many_uploads_at_once_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(edge_deposit, "_UPLOADS", 0)
     assert (await send(world, "PUT", upload_path(), PICTURES[0]))[0] == 503

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gb28181 import tokens
 from gb28181.edge.replies import problem
@@ -42,6 +43,8 @@ _REQUESTS: Final = 4096
 _SESSIONS: Final = 1000
 _REPORT_S: Final = 1.0
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
+#: What aiohttp raises for a body that is not what its headers say: no multipart, no gzip, cut off.
+_MALFORMED: Final = (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
 _STATUS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
     (Denied, 403, "link_refused"),
     (NotFound, 404, "not_found"),
@@ -113,8 +116,8 @@ class DepositRoutes:
             return problem(408, "too_slow", f"nothing of the picture came for {_SILENCE_S:.0f} s")
         except WireError as error:
             return problem(error.status, "not_a_picture", error.reason)
-        except ValueError as error:  # aiohttp, for a multipart body that is none
-            return problem(400, "invalid", f"not multipart/form-data: {str(error)[:100]}")
+        except _MALFORMED as error:
+            return problem(400, "invalid", f"the body cannot be read: {' '.join(str(error).split())[:100]}")
         except Gb28181Error as error:
             return _refusal(error)
         finally:
@@ -193,6 +196,8 @@ class DepositRoutes:
             finished = True
         except TimeoutError:
             return problem(408, "too_slow", f"nothing of the file came for {_SILENCE_S:.0f} s: send it again")
+        except web.RequestPayloadError as error:
+            return problem(400, "invalid", f"the body cannot be read: {' '.join(str(error).split())[:100]}")
         except Gb28181Error as error:
             return _refusal(error)
         finally:
