@@ -26,8 +26,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.edge.replies import POLICY
 from gb28181.media.flv import FlvMuxer
-from tests.web import demo_events
-from tests.web import demo_ptz
+from tests.web import demo_events, demo_ptz, demo_tree
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "console"
 TOKEN = "demo-token"
@@ -401,6 +400,12 @@ async def _all_channels(request: web.Request) -> web.Response:
     return _page(request, [channel for group in request.app[WORLD].channels.values() for channel in group])
 
 
+async def _tree(request: web.Request) -> web.Response:
+    of = request.app[WORLD]
+    rows = [channel for group in of.channels.values() for channel in group]
+    return await demo_tree.answer(demo_tree.levels(of.devices, rows), request)
+
+
 async def _one_channel(request: web.Request) -> web.Response:
     return web.json_response(request.app[WORLD].channel(request.match_info["device"], request.match_info["channel"]))
 
@@ -654,6 +659,7 @@ def application(of: World) -> web.Application:
             web.get(f"{api}/jobs/{{job}}", _job),
             web.get(f"{device}/channels", _channels),
             web.get(f"{api}/channels", _all_channels),
+            web.get(f"{api}/tree", _tree),
             web.get(channel, _one_channel),
             web.put(f"{channel}/recording", _record),
             web.post(f"{channel}/live", _live),

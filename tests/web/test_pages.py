@@ -295,3 +295,20 @@ async def _plays_from(seat: Seat, at: datetime | None) -> None:
         between = [at.timestamp() * 1000, at.timestamp() * 1000 + 10_000]
         await seat.page.wait_for_function(f"([a, b]) => a <= Number({WALL}) && Number({WALL}) < b", arg=between)
     await expect(seat.page.get_by_test_id("playback-state")).to_have_attribute("data-state", "playing")
+
+
+async def test_the_tree_is_walked_by_keyboard_and_searched(seat: Seat):
+    await seat.login("/live?grid=4&c=&c=&c=&c=")
+    page = seat.page
+    await page.get_by_test_id("tree-by").select_option("device")
+    await page.get_by_test_id(f"node-{CAMERA}").focus()
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        await page.locator('[role=tree] [tabindex="0"]').press(key)
+        if key == "ArrowRight":
+            await expect(page.get_by_test_id(f"node-{CAMERA}")).to_have_attribute("aria-expanded", "true")
+            await expect(page.locator('[role=treeitem][aria-level="2"]').first).to_be_visible()
+    await expect(page.locator('[role=treeitem][aria-selected="true"]')).to_have_count(1)
+    await page.get_by_test_id("tree-search").fill("急诊")
+    await expect(page.get_by_test_id("tree-found").get_by_role("button").first).to_contain_text("急诊")
+    await page.get_by_test_id("tree-search").fill("没有")
+    await expect(page.get_by_text("没有找到通道")).to_be_visible()

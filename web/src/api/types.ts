@@ -88,6 +88,21 @@ export interface Channel {
   stream: Stream | null
 }
 
+export interface TreeNode {
+  id: string
+  name: string
+  kind: 'device' | 'civil' | 'system' | 'group' | 'organisation' | 'channel'
+  parent: string
+  has_children: boolean
+  /** Empty for a division. */
+  device_id: string
+  channel_id: string | null
+  online: boolean
+  playable: boolean
+  /** Cameras below the node. */
+  channels: { total: number; online: number }
+}
+
 /** How far opening a stream has come; the same words as the server's. */
 export const STAGES = [
   'reserved',
