@@ -135,6 +135,7 @@ class Exchanges:
         timeout_s: float | None = None,
         complete: Callable[[Sequence[R]], bool] = lambda parts: True,
         quiet_s: float = 1.0,
+        settle_s: float = 0.0,
         to: str = "",
     ) -> list[R]:
         """The Responses to a query, in the order in which they came; at least one.
@@ -144,6 +145,7 @@ class Exchanges:
             expects: What answers it.
             timeout_s: Until the first Response, and for all of them.
             complete: Whether these are all. Without its consent the answer ends after `quiet_s` of silence.
+            settle_s: Silence that must follow its consent too, for peers whose numbers cannot be trusted (quirk Q60).
             to: User of the To header; the device by default.
 
         Raises:
@@ -161,6 +163,7 @@ class Exchanges:
             timeout_s=timeout_s or self._timeout_s,
             complete=complete,
             quiet_s=quiet_s,
+            settle_s=settle_s,
             to=to or device_id,
             attempts=2,
         )
@@ -241,6 +244,7 @@ class Exchanges:
         quiet_s: float,
         to: str,
         attempts: int,
+        settle_s: float = 0.0,
     ) -> list[Any]:
         self.check_edition(device_id, command)
         target, label = str(command.device_id), _label(command)
@@ -254,7 +258,7 @@ class Exchanges:
                     waiting[sn] = pending
                     try:
                         sent = self._deliver(pending, dataclasses.replace(command, sn=sn), to, timeout_s, attempts)
-                        await self._await(pending, sent, timeout_s, complete, quiet_s)
+                        await self._await(pending, sent, timeout_s, complete, quiet_s, settle_s)
                     finally:
                         del waiting[sn]
                         if not waiting:
@@ -268,13 +272,19 @@ class Exchanges:
         return pending.parts
 
     async def _await(
-        self, pending: _Pending, sent: Any, timeout_s: float, complete: Callable[[Sequence[Any]], bool], quiet_s: float
+        self,
+        pending: _Pending,
+        sent: Any,
+        timeout_s: float,
+        complete: Callable[[Sequence[Any]], bool],
+        quiet_s: float,
+        settle_s: float,
     ) -> None:
         # The Response may overtake the 200 to our MESSAGE, or that 200 may be lost: the Response alone counts.
         try:
             async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
                 sending = group.create_task(sent)
-                await _collect(pending, complete, quiet_s)
+                await _collect(pending, complete, quiet_s, settle_s)
                 sending.cancel()
         except TimeoutError:
             if pending.parts:
@@ -360,14 +370,19 @@ class Exchanges:
         return CommandFailed(text, device_id=device_id, command=label, stage=stage, detail=detail)
 
 
-async def _collect(pending: _Pending, complete: Callable[[Sequence[Any]], bool], quiet_s: float) -> None:
+async def _collect(pending: _Pending, complete: Callable[[Sequence[Any]], bool], quiet_s: float, settle_s: float) -> None:
     """Returns when the Responses are all, or no further one has come for `quiet_s`."""
     while True:
-        if pending.parts and (len(pending.parts) >= _MOST_PARTS or complete(pending.parts)):
-            return
+        patience: float | None = None
+        if pending.parts:
+            if len(pending.parts) >= _MOST_PARTS:
+                return
+            patience = settle_s if complete(pending.parts) else quiet_s
+            if not patience:
+                return
         pending.changed.clear()
         try:
-            async with asyncio.timeout(quiet_s if pending.parts else None):
+            async with asyncio.timeout(patience):
                 await pending.changed.wait()
         except TimeoutError:
             return

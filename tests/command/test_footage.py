@@ -37,6 +37,7 @@ DAY = FootageWish(at("2026-02-27 00:00"), at("2026-02-28 00:00"))
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footage, "_QUIET_S", 0.02)
+    monkeypatch.setattr(footage, "_SETTLE_S", 0.02)
     monkeypatch.setattr(footage, "_ANSWER_S", 0.1)
 
 
@@ -97,6 +98,13 @@ async def test_a_sum_num_that_lies_ends_by_silence_and_is_told_q60_q150(world: W
     world.script = answers(item("2026-02-27 08:00", "2026-02-27 09:00"), sum_num=sum_num)
     found = await world.commands.footage.search(KEY, DAY)
     assert [len(found.items), found.days[0].state, found.is_complete] == [1, state, state == "complete"]
+
+
+async def test_a_sum_num_of_the_part_alone_loses_no_part_q60(world: World):
+    parts = [item(f"2026-02-27 0{hour}:00", f"2026-02-27 0{hour}:30", str(hour)) for hour in range(4)]
+    world.script = lambda query: [part(query, one, sum_num=1) for one in parts]
+    found = await world.commands.footage.search(KEY, DAY)
+    assert [len(found.items), found.days[0].state] == [4, "complete"]
 
 
 async def test_an_answer_of_bytes_without_items_but_with_a_sum_num_is_incomplete_q150(world: World):

@@ -30,6 +30,8 @@ _MOST_ITEMS: Final = 10_000
 """Recordings of one search."""
 _ANSWER_S: Final = 20.0
 _QUIET_S: Final = 3.0  # quirk Q150
+#: SumNum is that of the part for some (quirk Q60): when it is reached, the next part may be on its way.
+_SETTLE_S: Final = 0.3
 _WHOLE_S: Final = 75.0  # below the edge's patience with an answer of control
 #: A recorder closes one file and opens the next one a moment later (quirk Q153).
 _BRIDGE: Final = timedelta(seconds=2)
@@ -111,10 +113,10 @@ class FootageSearch:
                 answers.append(DayAnswer(date, "no_answer"))
                 continue
             silent = 0
-            items = distinct(parts)
-            announced = announced_of(parts)
-            state: DayState = "complete" if is_whole(parts) else "incomplete"
-            answers.append(DayAnswer(date, state, len(items), announced))
+            items, gathered = distinct(parts), Gathering()
+            gathered(parts)
+            state: DayState = "complete" if gathered.is_whole else "incomplete"
+            answers.append(DayAnswer(date, state, len(items), gathered.announced))
             found.update(items)
         if failure is not None and not found and all(answer.state in ("no_answer", "not_asked") for answer in answers):
             raise failure
@@ -144,8 +146,9 @@ class FootageSearch:
             query,
             expects=RecordInfoResponse,
             timeout_s=timeout_s,
-            complete=is_whole,
+            complete=Gathering(),
             quiet_s=_QUIET_S,
+            settle_s=_SETTLE_S,
             to=key.channel_id,
         )
 
@@ -189,20 +192,35 @@ def distinct(parts: Iterable[RecordInfoResponse]) -> dict[tuple[datetime, dateti
     return found
 
 
-def announced_of(parts: Iterable[RecordInfoResponse]) -> int | None:
-    """The largest SumNum, None where no part has one."""
-    return max((part.sum_num for part in parts if part.sum_num is not None), default=None)
+class Gathering:
+    """Counts the different recordings of an answer as its parts come; for `Exchanges.query`, each part is read once.
 
+    It says that these are all when exactly as many came as were announced: more than that shows that the number is a lie, and
+    only silence ends the answer. What exceeds every bound ends it too.
+    """
 
-def is_whole(parts: Sequence[RecordInfoResponse]) -> bool:
-    """Whether as many different items came as were announced; an announced nothing with items in it announces nothing."""
-    announced = announced_of(parts)
-    received = len({_identity(item) for part in parts for item in part.record_list})
-    return announced is not None and received >= announced and (announced > 0 or received == 0)
+    def __init__(self) -> None:
+        self._identities: set[tuple[object, ...]] = set()
+        self._read = 0
+        self.announced: int | None = None
 
+    def __call__(self, parts: Sequence[RecordInfoResponse]) -> bool:
+        for part in parts[self._read :]:
+            self._identities.update((item.start_time, item.end_time, item.file_path, item.name) for item in part.record_list)
+            if part.sum_num is not None:
+                self.announced = max(part.sum_num, self.announced or 0)
+        self._read = len(parts)
+        return self.received == self.announced or self.received >= _MOST_ITEMS
 
-def _identity(item: RecordItem) -> tuple[object, ...]:
-    return item.start_time, item.end_time, item.file_path, item.name
+    @property
+    def received(self) -> int:
+        return len(self._identities)
+
+    @property
+    def is_whole(self) -> bool:
+        """An announced nothing with items in it announces nothing."""
+        announced = self.announced
+        return announced is not None and self.received >= announced and (announced > 0 or not self.received)
 
 
 def _footage(item: RecordItem) -> Footage:
