@@ -11,7 +11,7 @@ from gb28181.errors import SubscriptionRefused, Unreachable
 from gb28181.ports import Subscribed
 from gb28181.sip.message import Response
 
-from .test_server import PATIENCE, answer_to, device, route_to, serving
+from .serving import PATIENCE, answer_to, device, route_to, serving
 from .vectors import DEVICE, DOMAIN, KEEPALIVE_XML, PLATFORM, request
 
 QUERY = b"<Query><CmdType>Catalog</CmdType></Query>"

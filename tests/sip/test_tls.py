@@ -18,7 +18,7 @@ from gb28181.sip.message import Request
 from gb28181.sip.parser import parse_datagram
 
 from .certificates import Authority
-from .test_server import PATIENCE, Services, answer_to, eventually, serving, settings
+from .serving import PATIENCE, Services, answer_to, eventually, serving, settings
 from .vectors import DEVICE, KEEPALIVE_XML, PLATFORM, request
 
 
