@@ -38,7 +38,10 @@ def keepalives(draw: st.DrawFn) -> bytes:
     device = draw(st.one_of(st.text("0123456789", max_size=22), st.sampled_from(["3402A", " 34020000001110000001"])))
     status = draw(st.sampled_from(["OK", "ERROR", "ok", "ON", "", "FAIL", " OK "]))
     parts = [b"<Notify>", b"<CmdType>Keepalive</CmdType>", f"<SN>{sn}</SN>".encode(), f"<DeviceID>{device}</DeviceID>".encode()]
-    parts += [f"<Status>{status}</Status>".encode(), b"</Notify>"]
+    info = draw(
+        st.sampled_from([b"", b"", b"<Info/>", b"<Info>\r\n</Info>", b"<Info>x</Info>", b"<Info><DeviceID>1</DeviceID></Info>"])
+    )
+    parts += [f"<Status>{status}</Status>".encode(), info, b"</Notify>"]
     wire = draw(declarations)
     for part in parts:
         wire += draw(blanks) + part
@@ -79,6 +82,11 @@ def test_the_form_of_the_standard_goes_in_one_step() -> None:
     assert codec._keepalive(re.sub(rb"<Status>OK", b"<Status>ERROR", PLAIN)) == Keepalive(
         sn=found.sn, device_id=found.device_id, status=Result.ERROR
     )
+
+
+def test_an_empty_list_of_faulty_channels_is_no_reason_for_the_long_way() -> None:
+    wire = PLAIN.replace(b"</Notify>", b"<Info>\r\n</Info>\r\n</Notify>")
+    assert codec._keepalive(wire) == codec._parse(wire).command
 
 
 def test_a_list_of_faulty_channels_goes_the_long_way() -> None:

@@ -46,7 +46,8 @@ _CMD_TYPE: Final = re.compile(r"CmdType\s*(?:=\s*[\"']?|>)\s*([A-Za-z]{1,64})", 
 _KEEPALIVE: Final = re.compile(
     rb"(?:<\?xml version=\"1\.0\"(?: encoding=\"[A-Za-z0-9-]{1,20}\")?(?: standalone=\"(?:yes|no)\")? ?\?>)?[ \t\r\n]*"
     rb"<Notify>[ \t\r\n]*<CmdType>Keepalive</CmdType>[ \t\r\n]*<SN>([0-9]{1,10})</SN>[ \t\r\n]*"
-    rb"<DeviceID>([0-9]{1,20})</DeviceID>[ \t\r\n]*<Status>(OK|ERROR)</Status>[ \t\r\n]*</Notify>[ \t\r\n]*"
+    rb"<DeviceID>([0-9]{1,20})</DeviceID>[ \t\r\n]*<Status>(OK|ERROR)</Status>[ \t\r\n]*"
+    rb"(?:(?:<Info>[ \t\r\n]*</Info>|<Info ?/>)[ \t\r\n]*)?</Notify>[ \t\r\n]*"
 )
 _RESULTS: Final = {b"OK": Result.OK, b"ERROR": Result.ERROR}
 _CATEGORIES: Final = {category.value.lower(): category for category in Category}

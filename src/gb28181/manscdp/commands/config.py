@@ -61,7 +61,7 @@ class DeviceConfig:
     frame_mirror: int | None = child("FrameMirror", default=None, since=Edition.E2022)
     alarm_report: AlarmReport | None = child("AlarmReport", default=None, since=Edition.E2022)
     osd_config: OSDConfig | None = child("OSDConfig", default=None, since=Edition.E2022)
-    snap_shot_config: SnapShotConfig | None = child("SnapShotConfig", default=None, also=("SnapShot",), since=Edition.E2022)
+    snap_shot_config: SnapShotConfig | None = child("SnapShotConfig", default=None, since=Edition.E2022)
     extra_info: tuple[str, ...] = extension(default=())
 
 
