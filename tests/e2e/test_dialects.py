@@ -6,6 +6,7 @@ To add a dialect: a row in `sim/dialects/`, and here in `OWED` what the server o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from gb28181.sim.sender import Metronome
 from gb28181.sim.settings import Settings
 from gb28181.sim.studio import Studio
 from tests.e2e.cameras import CACHE
-from tests.e2e.platform import SIP_PASSWORD, Platform, path_of, platform, poll
+from tests.e2e.platform import SIP_PASSWORD, Platform, path_of, platform, poll, rfc3339
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,12 +39,18 @@ class Owed:
         name: Stands in the name of each.
         is_playable: A live picture is asked for.
         keepalives: Answered, and the device is online after them.
+        records: Least and most recordings that the device is found to have in two hours, and whether that is told as all.
+        alarms: Kept after one alarm of the device.
+        has_position: A position is known after one report.
     """
 
     channels: tuple[int, ...] = (CHANNELS,)
     name: str = ""
     is_playable: bool = False
     keepalives: int = 1
+    records: tuple[int, int, bool] | None = None
+    alarms: int | None = None
+    has_position: bool = False
 
 
 _MEDIA = Owed(is_playable=True)
@@ -80,6 +87,13 @@ OWED = {
     "rings-first": _MEDIA,
     "platform-a": Owed(),
     "recorder-b": _MEDIA,
+    "records-wrong-sumnum": Owed(records=(12, 13, False)),
+    "records-last-part-lost": Owed(records=(10, 12, False)),
+    "records-empty-list": Owed(records=(0, 0, False)),
+    "media-status-twice": Owed(records=(12, 13, True)),
+    "alarm-by-message": Owed(alarms=1),
+    "alarm-twice": Owed(alarms=1),
+    "position-as-alarm": Owed(has_position=True),
     "camera-4g": _MEDIA,
     "camera-cheap": _MEDIA,
 }
@@ -129,6 +143,28 @@ class World:
         if owed.is_playable:
             live = await self.server.call("POST", f"{path_of(channels[0])}/live", {})
             await self.server.call("DELETE", f"/sessions/{live['session_id']}")
+        await self.check_functions(owed, device, channels)
+
+    async def check_functions(self, owed: Owed, device: SimulatedNvr, channels: list[dict[str, Any]]) -> None:
+        """What is not there at once but asked for."""
+        if owed.records is not None:
+            now = time.time()
+            found = await self.server.call(
+                "GET", f"{path_of(channels[0])}/device-recordings", start=rfc3339(now - 7200), end=rfc3339(now)
+            )
+            least, most, is_complete = owed.records
+            assert least <= len(found["items"]) <= most, found["items"]
+            assert found["complete"] is is_complete
+        if owed.alarms is not None:
+            await device.raise_alarm()
+            kept = await poll(lambda: self.items("/alarms", device), seconds=PATIENCE_S, what="an alarm")
+            assert len(kept) == owed.alarms
+        if owed.has_position:
+            await device.report_position()
+            await poll(lambda: self.items("/positions", device), seconds=PATIENCE_S, what="a position")
+
+    async def items(self, path: str, device: SimulatedNvr) -> list[dict[str, Any]] | None:
+        return (await self.server.call("GET", path, device_id=device.device_id))["items"] or None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -183,6 +183,10 @@ class SimulatedDevice:
         """One alarm now."""
         await self._events.alarm()
 
+    async def report_position(self) -> None:
+        """One position that nobody subscribed to, now."""
+        await self._events.report_position()
+
     async def change_catalog(self) -> None:
         """One change of the catalogue now."""
         await self._events.change()

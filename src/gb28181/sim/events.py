@@ -75,7 +75,7 @@ class Events:
         rates = {
             self.alarm: 60 / settings.alarms_per_minute if settings.alarms_per_minute else 0.0,
             self.change: 60 / settings.catalog_changes_per_minute if settings.catalog_changes_per_minute else 0.0,
-            self._position_unasked: settings.positions_every_s,
+            self.report_position: settings.positions_every_s,
             self._flap: 2.0 if self._speech.does(Trait.FLAPPING_NOTIFY) else 0.0,
         }
         due = {act: now + every * self._chance.random() for act, every in rates.items() if every}
@@ -170,7 +170,8 @@ class Events:
         self._last_angles[code] = fields
         return document("Notify", "PTZPosition", next(self._sn), code, fields) if is_news else ""
 
-    async def _position_unasked(self) -> None:
+    async def report_position(self) -> None:
+        """Where it is, to the server without being asked; nothing where somebody subscribed."""
         now = time.monotonic()
         if self._speech.does(Trait.POSITION_AS_ALARM):
             await self._tell_alarm(self._sender.device_id, "4", "", "GPS", place=self._place(now))

@@ -153,6 +153,7 @@ FUNCTIONS: Final = (
         zh="录像检索 SumNum 过大",
         en="SumNum of RecordInfo too large",
         total=lambda total: total + 3,
+        settings={"recorded_hours": 4.0},
     ),
     Dialect(
         name="records-last-part-lost",
@@ -168,6 +169,7 @@ FUNCTIONS: Final = (
         zh="SumNum 大于 0 但列表为空",
         en="an empty RecordList though SumNum is above 0",
         text=bodies.empty_list,
+        settings={"recorded_hours": 4.0},
     ),
     Dialect(
         name="alarm-by-message",
