@@ -7,6 +7,7 @@ at once, in a new dialog (quirk Q77). One that cannot subscribe at all is rememb
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,7 +150,7 @@ class Asking:
         self._registry.change(
             entry,
             state="active",
-            dialog=answer.dialog,
+            dialog=_shared(answer.dialog, route),
             event=event,
             expires_at=self._clock.utc() + timedelta(seconds=answer.expires_s),
             registration=registration.call_id if registration is not None else "",
@@ -169,3 +170,8 @@ class Asking:
         failures = entry.subscription.failures + 1
         self._registry.change(entry, state="failing", status=status, reason=reason, failures=failures)
         self._schedule.plan(entry.key, self._monotonic() + pause_after(failures, self._chance(), wished_s=wished_s))
+
+
+def _shared(dialog: Dialog, route: Route) -> Dialog:
+    """The dialog with what all of them say alike kept once: there are a hundred thousand."""
+    return replace(dialog, local_uri=sys.intern(dialog.local_uri), route=route if route == dialog.route else dialog.route)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -66,25 +67,24 @@ class Registry:
             Topic.MOBILE_POSITION: settings.mobile_position,
             Topic.PTZ_POSITION: settings.ptz_position,
         }
-        self._entries: dict[SubscriptionKey, Entry] = {}
-        self._by_device: dict[DeviceId, dict[SubscriptionKey, Entry]] = {}
+        self._by_device: dict[DeviceId, list[Entry]] = {}
         self._by_call: dict[str, Entry] = {}
 
     def find(self, key: SubscriptionKey) -> Entry | None:
-        return self._entries.get(key)
+        return next((entry for entry in self._by_device.get(key.device_id, ()) if entry.key == key), None)
 
     def of_device(self, device_id: DeviceId) -> list[Entry]:
-        return list(self._by_device.get(device_id, {}).values())
+        return list(self._by_device.get(device_id, ()))
 
     def of_call(self, call_id: str) -> Entry | None:
         return self._by_call.get(call_id)
 
     def has(self, entry: Entry) -> bool:
         """Whether it is still there: its device may have been removed while it was asked."""
-        return self._entries.get(entry.key) is entry
+        return any(known is entry for known in self._by_device.get(entry.key.device_id, ()))
 
     def states(self) -> Counter[str]:
-        return Counter(entry.subscription.state for entry in self._entries.values())
+        return Counter(entry.subscription.state for entries in self._by_device.values() for entry in entries)
 
     def wanted(self, subscription: Subscription) -> Wanted:
         """The operator's wish, else the configuration; of a channel only a wish."""
@@ -98,17 +98,15 @@ class Registry:
 
     def put(self, subscription: Subscription) -> Entry:
         entry = Entry(subscription)
-        self._entries[entry.key] = entry
-        self._by_device.setdefault(entry.key.device_id, {})[entry.key] = entry
+        self._by_device.setdefault(entry.key.device_id, []).append(entry)
         if subscription.dialog is not None:
             self._by_call[subscription.dialog.call_id] = entry
         return entry
 
     def forget_device(self, device_id: DeviceId) -> list[Entry]:
         """Takes out what there is of a device that was removed; the store removes its rows with it."""
-        gone = list(self._by_device.pop(device_id, {}).values())
+        gone = self._by_device.pop(device_id, [])
         for entry in gone:
-            del self._entries[entry.key]
             if entry.subscription.dialog is not None:
                 self._by_call.pop(entry.subscription.dialog.call_id, None)
         return gone
@@ -118,6 +116,8 @@ class Registry:
         if not self.has(entry):
             return
         before = entry.subscription
+        if "reason" in changes:
+            changes["reason"] = sys.intern(changes["reason"])  # ten thousand devices refuse in the same words
         after = replace(before, **changes)
         if before.dialog is not None and after.dialog is not before.dialog:
             self._by_call.pop(before.dialog.call_id, None)
