@@ -20,6 +20,7 @@ from gb28181.sip.limits import FloodLimits
 from gb28181.sip.message import Request
 from gb28181.sip.parser import parse_datagram, parse_head
 from gb28181.sip.transaction import Flow, RequestArrived
+from tests.manscdp.vectors import whole_seconds
 
 #: Between the pieces of an input that is several: datagrams, chunks of a connection.
 CUT = b"\x00\xff\x00"
@@ -106,7 +107,7 @@ def command(data: bytes) -> None:
         return
     again = codec.parse(written)
     # Some texts of GB 18030 are valid UTF-8 too: no decoder can tell, and the guess is counted.
-    assert "wrong-charset" in again.faults or again.command == parsed.command
+    assert "wrong-charset" in again.faults or again.command == whole_seconds(parsed.command)
 
 
 def assembler(data: bytes) -> None:

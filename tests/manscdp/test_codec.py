@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tracemalloc
-from datetime import datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,22 +18,10 @@ from gb28181.manscdp.commands.notify import Keepalive, MediaStatus
 from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Result, Status, child, command, commands, elements_of
 from gb28181.manscdp.reading import MAX_ITEMS
-from tests.manscdp.vectors import FOLDER, vector
+from tests.manscdp.vectors import FOLDER, vector, whole_seconds
 
 DEVICE = DeviceId("34020000001110000001")
 CAMERA = DeviceId("34020000001320000001")
-
-
-def whole_seconds(command: Any) -> Any:
-    """A dateTime is written to the second: the rest of what was read is dropped."""
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(command):
-        value = getattr(command, field.name)
-        if isinstance(value, datetime):
-            changes[field.name] = value.replace(microsecond=0)
-        elif isinstance(value, tuple):
-            changes[field.name] = tuple(whole_seconds(part) if dataclasses.is_dataclass(part) else part for part in value)
-    return dataclasses.replace(command, **changes)
 
 
 def names(parsed: Parsed) -> list[str | None]:
