@@ -14,6 +14,7 @@ import pytest
 
 from gb28181.errors import Invalid
 from gb28181.sim import cli
+from gb28181.sim.dialects import table
 from gb28181.sim.statistics import Recorder
 from gb28181.sim.studio import Studio
 from tests.sim.platform import PATIENCE_S, Platform, RtpSink, take
@@ -36,6 +37,9 @@ def parsed(*words: str) -> argparse.Namespace:
         ("--fps", "0"),
         ("--keepalive", "0"),
         ("--ps", "/nonexistent"),
+        ("--dialect", "nonsense"),
+        ("--alarms-per-minute", "-1"),
+        ("--light", "-1"),
     ],
     ids="=".join,
 )
@@ -55,6 +59,34 @@ async def test_ids_are_distinct_and_of_their_types(studio: Studio) -> None:
     assert [device.device_id for device in devices[:2]] == ["34020000001320000001", "34020000001320000002"]
     assert devices[20].device_id == "34020000001180000001"
     assert len({device.device_id for device in devices}) == 23
+
+
+def test_dialects_are_listed_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(parsed("--dialect", "list")) == 0
+    said = capsys.readouterr().out
+    assert "content-length-zero" in said
+    assert "Q42" in said
+
+
+async def test_each_dialect_gets_a_recorder_of_its_own(studio: Studio) -> None:
+    args = parsed("--dialect", "each")
+    devices = cli.devices_of(args, cli.settings_of(args), studio, Recorder())
+    assert len({device.device_id for device in devices}) == len(table.DIALECTS)
+    assert {device.settings.dialects[0] for device in devices} == set(table.DIALECTS)
+
+
+async def test_dialects_that_are_named_are_combined_on_every_device(studio: Studio) -> None:
+    args = parsed("--ipc", "2", "--dialect", "private-via", "--dialect", "wrong-sumnum", "--edition", "2016")
+    devices = cli.devices_of(args, cli.settings_of(args), studio, Recorder())
+    assert [device.settings.dialects for device in devices] == [("private-via", "wrong-sumnum")] * 2
+    assert devices[0].speech.edition.name == "2016"
+
+
+async def test_a_lower_platform_is_no_server_of_ours(studio: Studio) -> None:
+    args = parsed("--platform", "--channels", "100")
+    [lower] = cli.devices_of(args, cli.settings_of(args), studio, Recorder())
+    assert lower.device_id == "34020000002000000002" != args.server_id
+    assert sum(item.is_camera for item in lower.contents.all()) == 100
 
 
 def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
