@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,6 +86,30 @@ async def test_a_device_is_asked_for_its_time_when_it_appears_and_the_answer_is_
         await settle()
     assert world.device().clock_offset_s == pytest.approx(-99.75), "less half the way, and half a second that was cut off"
     assert hints(world.device(), world.clock.utc())[0].code == "clock"
+
+
+async def test_a_device_that_never_tells_its_time_keeps_nobody_waiting_until_it_comes_again() -> None:
+    world = World(query_timeout_s=0.01)
+
+    def asked() -> int:
+        return sum(isinstance(sent.command, DeviceStatusQuery) for sent in world.signalling.sent)
+
+    infos = world.devices._infos
+    async with world.devices:
+        await world.register()
+        await poll(lambda: world.devices.counters().get("status_failed", 0) == 1)
+        infos.want_clock(DeviceId(DEVICE))
+        await settle()
+        assert asked() == 1
+        await world.register(expires="0")
+        await world.register()
+        await poll(lambda: asked() == 2)
+
+
+async def poll(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.005)
 
 
 async def test_the_offset_is_kept_over_a_restart() -> None:

@@ -59,31 +59,43 @@ class DeviceInfos:
         self._monotonic = monotonic
         self._counters = counters
         self._check_every_s = check_every_s
-        self._wanted: dict[DeviceId, bool] = {}
+        self._wanted: dict[DeviceId, None] = {}
+        self._clocks: dict[DeviceId, None] = {}  # behind all of `_wanted`
+        self._timeless: set[DeviceId] = set()
         self._is_wanted = asyncio.Event()
 
     def want(self, device_id: DeviceId) -> None:
         """Who it is, and then its time."""
-        self._wanted[device_id] = True
+        self._timeless.discard(device_id)
+        self._wanted[device_id] = None
         self._is_wanted.set()
 
     def want_clock(self, device_id: DeviceId) -> None:
-        """Its time alone."""
-        self._wanted.setdefault(device_id, False)
-        self._is_wanted.set()
+        """Its time alone; of one that has not answered this since it came, never: it would keep others waiting."""
+        if device_id not in self._timeless:
+            self._clocks[device_id] = None
+            self._is_wanted.set()
 
     def forget(self, device_id: DeviceId) -> None:
         self._wanted.pop(device_id, None)
+        self._clocks.pop(device_id, None)
+        self._timeless.discard(device_id)
 
     async def run_worker(self) -> None:
-        """One device at a time."""
+        """One device at a time, new ones first."""
         while True:
             await self._is_wanted.wait()
-            if not self._wanted:
+            if self._wanted:
+                device_id = next(iter(self._wanted))
+                del self._wanted[device_id]
+                if await self._ask_who(device_id):
+                    self.want_clock(device_id)
+            elif self._clocks:
+                device_id = next(iter(self._clocks))
+                del self._clocks[device_id]
+                await self._ask_time(device_id)
+            else:
                 self._is_wanted.clear()
-                continue
-            device_id = next(iter(self._wanted))
-            await self._ask(device_id, who=self._wanted.pop(device_id))
 
     async def run_clock_checks(self) -> None:
         """Every device that is online once in a period; in order of the directory, at an even pace."""
@@ -97,22 +109,32 @@ class DeviceInfos:
                     self.want_clock(device_id)
             await asyncio.sleep(pause_s)
 
-    async def _ask(self, device_id: DeviceId, *, who: bool) -> None:
+    async def _ask_who(self, device_id: DeviceId) -> bool:
+        """Whether anybody is there: a refusal and an answer that cannot be used say so too."""
         try:
-            if who:
-                self._learn(device_id, await self._query(device_id, DeviceInfoQuery(device_id=device_id)))
-        except (PeerTimeout, Unreachable, NotFound):
+            self._learn(device_id, await self._query(device_id, DeviceInfoQuery(device_id=device_id)))
+        except PeerTimeout:
             self._counters["info_failed"] += 1
+        except (Unreachable, NotFound):
+            self._counters["info_failed"] += 1
+            return False
+        return True
+
+    async def _ask_time(self, device_id: DeviceId) -> None:
+        began = self._monotonic()
         try:
-            began = self._monotonic()
             answer = await self._query(device_id, DeviceStatusQuery(device_id=device_id))
-            self._compare(device_id, answer, round_trip_s=self._monotonic() - began)
-        except (PeerTimeout, Unreachable, NotFound):
+        except PeerTimeout:
+            self._timeless.add(device_id)
             self._counters["status_failed"] += 1
+        except (Unreachable, NotFound):
+            self._counters["status_failed"] += 1
+        else:
+            self._compare(device_id, answer, round_trip_s=self._monotonic() - began)
 
     def _compare(self, device_id: DeviceId, status: DeviceStatusResponse, *, round_trip_s: float) -> None:
-        if status.device_time is not None:
-            peer = self._directory.get(device_id)
+        peer = self._directory.find(device_id)
+        if peer is not None and status.device_time is not None:
             self._life.measure(peer, status.device_time, self._clock.utc(), round_trip_s=round_trip_s)
 
     def _learn(self, device_id: DeviceId, info: DeviceInfoResponse) -> None:
