@@ -11,6 +11,7 @@ from gb28181.alarm.model import METHODS, TYPES, AlarmFilter, AlarmFlood, AlarmLo
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Conflict, Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
+from tests.alarm.vectors import body_of
 from tests.alarm.world import World, body
 from tests.fakes import CAMERA, DEVICE, FakeAlarmStore, settle
 
@@ -41,6 +42,24 @@ async def test_an_alarm_is_told_and_stored_as_it_was_said() -> None:
         assert "north gate" in alarm.extra.values()
         [raised] = world.told(AlarmRaised)
         assert raised.alarm_id == alarm.alarm_id  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("number", "method", "expected"),
+    [
+        (82, "MESSAGE", (4, 2, 0, 0, "")),
+        (84, "MESSAGE", (1, 5, 6, 1, "入侵")),
+        (93, "NOTIFY", (2, 5, 2, 0, "")),
+    ],
+    ids=["plain device alarm", "intrusion", "by subscription"],
+)
+async def test_the_messages_of_the_standard_are_taken(number: int, method: str, expected: tuple[object, ...]) -> None:
+    """TV-082, TV-084, TV-093; the answer to the first two is TV-083."""
+    async with World() as world:
+        await world.arrives(body_of(number), method=method)
+        alarm = only(world)
+        assert (alarm.priority, alarm.method, alarm.alarm_type, alarm.event_type, alarm.description) == expected
+        assert len(world.answers) == (method == "MESSAGE")
 
 
 async def test_a_message_is_answered_with_its_sn_and_a_notify_is_not() -> None:

@@ -22,6 +22,7 @@ from gb28181.position.handlers import routes
 from gb28181.position.model import PositionReported, PtzPositionReported
 from gb28181.position.service import PositionService
 from gb28181.router import Inbound
+from tests.alarm.vectors import body_of
 from tests.alarm.world import Channels
 from tests.fakes import CAMERA, DEVICE, FakePositionStore, ManualClock, request
 
@@ -65,6 +66,18 @@ def fix(longitude: str = "118.376", latitude: str = "31.326", time: str = "2026-
         f"<DeviceID>{CAMERA}</DeviceID><Time>{time}</Time><Longitude>{longitude}</Longitude>"
         f"<Latitude>{latitude}</Latitude>{more}"
     )
+
+
+async def test_the_messages_of_the_standard_are_read() -> None:
+    """TV-095 (2016), TV-096 (2022), TV-098 (PTZ position)."""
+    world = World()
+    world.clock.advance(31 * 60 + 5)  # 08:31:05 in Beijing
+    for number in (95, 96, 98):
+        command = parse(body_of(number)).command
+        routes(world.service)[type(command)](Inbound(command, DEVICE, request("NOTIFY")))  # type: ignore[arg-type, unused-coroutine]
+    assert [point.longitude for point in world.store.points] == [118.376, 118.3761]
+    assert world.service.last(KEY).height_m == 1.5
+    assert [(look.channel_id, look.pan, look.tilt, look.zoom) for look in world.looks] == [(CAMERA, 10.0, 5.0, 1.0)]
 
 
 async def test_the_shape_of_2016_is_read() -> None:
