@@ -263,7 +263,7 @@ class CatalogService:
         self._counters["items"] += len(items)
         if self._queries.is_asking(device_id):
             self._notices.keep(device_id, items)
-        self._apply(device_id, items)
+        self._apply(device_id, items, self._state_rule(device_id))
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -340,8 +340,8 @@ class CatalogService:
         if changed:
             self._store.save_channels(changed)
 
-    def _apply(self, device_id: DeviceId, items: Sequence[CatalogItem]) -> None:
-        self._save(self._registry.notified(device_id, items, self._clock.utc(), self._state_rule(device_id)))
+    def _apply(self, device_id: DeviceId, items: Sequence[CatalogItem], rule: StateRule) -> None:
+        self._save(self._registry.notified(device_id, items, self._clock.utc(), rule))
 
     def _replay(self, device_id: DeviceId) -> None:
         """The answer has ended: what was notified meanwhile counts over what it said (W13)."""
@@ -350,7 +350,10 @@ class CatalogService:
             self._counters["notifications_refused"] += 1
             self._queries.ask_again(device_id)
         elif items:
-            self._apply(device_id, items)
+            for item in items:
+                self._states.answered(ChannelKey(device_id, item.device_id))
+            ignored = self._devices.profile(device_id).ignore_notified_status
+            self._apply(device_id, items, lambda channel, said: channel.status_on if ignored else said)
 
     def _publish_changes(self) -> None:
         for event in self._registry.changes():
