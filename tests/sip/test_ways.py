@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gb28181.device.model import Address
-from gb28181.errors import Unavailable
+from gb28181.errors import Unavailable, Unreachable
 from gb28181.ports import SipPacket
 from gb28181.sip.message import Request, Response
 from gb28181.sip.parser import parse_datagram
@@ -167,6 +167,33 @@ async def test_a_large_request_takes_the_tcp_connection_of_its_device_and_a_smal
         gone = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=large))
         peer.send(answer_to(await peer.next_request("MESSAGE"), 200))
         assert (await gone).status == 200
+
+
+# quirk Q34
+async def test_in_a_dialog_a_peer_that_closed_its_connection_is_called_where_its_contact_says_it_listens() -> None:
+    taken: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    listener = await asyncio.start_server(lambda *pair: taken.put_nowait(pair), "127.0.0.1", 0)
+    contact = f"Contact: <sip:{DEVICE}@127.0.0.1:{listener.sockets[0].getsockname()[1]};transport=tcp>"
+    async with listener, serving() as (server, services):
+        services.answer = None
+        dialogs = []
+        for call, says in (("1", contact), ("2", contact.replace("127.0.0.1", "10.9.9.9"))):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request("SUBSCRIBE", transport="TCP", call_id=call, extra=f"Event: presence\r\n{says}"))
+            dialogs.append(server.accept_subscription(await services.next(), expires_s=600))
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            writer.close()
+        await eventually(lambda: server.gauges()["tcp_connections"] == 0)
+        told = asyncio.ensure_future(server.notify(dialogs[0], event="presence", state="active;expires=9", body=b""))
+        reader, writer = await asyncio.wait_for(taken.get(), PATIENCE)
+        notify = parse_datagram(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE))
+        assert isinstance(notify, Request)
+        assert (notify.method, notify.call_id) == ("NOTIFY", "1")
+        writer.write(answer_to(notify, 200))
+        assert (await told).status == 200
+        with pytest.raises(Unreachable):  # a private address that is not where it came from: nobody is called there
+            await server.notify(dialogs[1], event="presence", state="active;expires=9", body=b"")
+        writer.close()
 
 
 # quirk Q35

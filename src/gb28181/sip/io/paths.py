@@ -14,9 +14,11 @@ from gb28181.sip.compose import Told
 from gb28181.sip.io.connections import Connections
 from gb28181.sip.io.local import LocalAddresses, is_address
 from gb28181.sip.transaction import Flow
+from gb28181.sip.uri import parse_uri
 
 #: A longer request goes over a stream where the peer has one: fragments of a datagram get lost (RFC 3261 §18.1.1).
 _MAX_UDP: Final = 1300
+_SIP_PORT, _SIPS_PORT = 5060, 5061
 #: What UDP can carry at all.
 _MAX_DATAGRAM: Final = 65_507
 #: What our headers take of it, at the most.
@@ -47,6 +49,21 @@ class Paths:
             return Flow("udp", remote.host, remote.port)
         connection = self._connections.get(route.connection) or self._connections.towards(route.transport, remote)
         return connection.flow if connection is not None else None
+
+    def in_dialog(self, route: Route, target: str) -> Route:
+        """The way for a request in a dialog: as it was, or to where the peer listens when its connection is gone (quirk Q34).
+
+        Args:
+            target: Remote target of the dialog. It is believed for the port only: behind a NAT its host is a private
+                address, which in our network is somebody else's.
+        """
+        if self.ready(route) is not None:
+            return route
+        uri = parse_uri(target)
+        if uri is None or uri.host != route.remote.host:
+            return route
+        port = uri.port or (_SIPS_PORT if route.transport == "tls" else _SIP_PORT)
+        return Route(route.transport, Address(uri.host, port), route.local)
 
     async def find(self, route: Route, *, to: str = "", body: bytes = b"") -> Flow:
         """As `ready`, else over a new connection (quirk Q34).

@@ -160,7 +160,8 @@ class Requests(ABC):
         self, dialog: Dialog, method: str, route: Route | None, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
     ) -> tuple[ClientTransaction, Response]:
         """Sends a request in a dialog under its next number and waits for the final answer."""
-        flow = await self._paths.find(route or dialog.route, to=user_of(dialog.remote_uri), body=body)
+        way = self._paths.in_dialog(route or dialog.route, dialog.target)
+        flow = await self._paths.find(way, to=user_of(dialog.remote_uri), body=body)
         numbered = self._numbers.next(core_dialog(dialog))
         local = self._paths.told(flow)
         sent = self._endpoint.request_in(numbered, method, flow, local=local, now=self._loop.time(), body=body, headers=headers)
@@ -174,13 +175,17 @@ class Requests(ABC):
         return Subscribed(self._begun(made, route, sent), granted(answer, expires_s), public_response(answer))
 
     def _begun(self, made: CoreDialog, route: Route, sent: ClientTransaction) -> Dialog:
-        """A dialog that a 2xx to a request of ours made; it goes on over the connection that the request took."""
+        """A dialog that a 2xx to a request of ours made; it goes on over the connection that the request took.
+
+        A large request that left the peer's UDP route for its stream comes back to that route: the stream may close.
+        """
         self._numbers.begin(made)
-        return public_dialog(made, Route(sent.flow.transport, route.remote, route.local, sent.flow.connection))
+        connection = sent.flow.connection if sent.flow.transport == route.transport else 0
+        return public_dialog(made, Route(route.transport, route.remote, route.local, connection))
 
     async def _ack_over_new_connection(self, dialog: Dialog, known: CoreDialog) -> None:
         try:
-            flow = await self._paths.find(dialog.route)
+            flow = await self._paths.find(self._paths.in_dialog(dialog.route, dialog.target))
         except Unreachable:
             self._counters["acks_unsent"] += 1
             return

@@ -84,11 +84,21 @@ class TcpConnection(asyncio.Protocol):
         framer = self._framer
         framer.max_message = max(framer.max_message, self._owner.message_limit(self.flow.host))
         messages = framer.feed(data, now)
-        if messages and (wait := self._bucket.spend(len(messages), now)) and self._transport is not None:
+        if (
+            messages
+            and (wait := self._bucket.spend(len(messages), now))
+            and self._resume is None
+            and self._transport is not None
+        ):
             self._owner.count("tcp_slowed")
             self._transport.pause_reading()
-            self._resume = self._loop.call_later(wait, self._transport.resume_reading)
+            self._resume = self._loop.call_later(wait, self._read_on)
         self._hand_up(messages)
+
+    def _read_on(self) -> None:
+        self._resume = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._resume):
