@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gb28181.manscdp.codec import parse
+from gb28181.manscdp.commands.alarm import AlarmNotify
+from gb28181.manscdp.commands.catalog import CatalogQuery, CatalogResponse
 from gb28181.manscdp.commands.config import ConfigDownloadResponse, DeviceConfigResponse
 from gb28181.manscdp.commands.config_blocks import SnapShotConfig, VideoParamAttribute, VideoParamOpt
 from gb28181.manscdp.commands.device import DeviceInfoResponse
@@ -81,6 +83,22 @@ def test_q53_names_in_lower_case_are_the_same_names() -> None:
     parsed = parse(vector("q53-root-in-lower-case.xml"))
     assert isinstance(parsed.command, Keepalive)
     assert (parsed.command.sn, parsed.command.status) == (4, Result.OK)
+
+
+def test_q53_the_elements_tell_what_a_message_is_where_its_root_lies() -> None:
+    alarm = parse(vector("q53-alarm-as-response.xml"))
+    assert isinstance(alarm.command, AlarmNotify)
+    assert (alarm.command.alarm_method, alarm.faults) == (5, {"wrong-root": 1})
+    catalog = parse(vector("q53-catalog-as-query.xml"))
+    assert isinstance(catalog.command, CatalogResponse)
+    assert (len(catalog.command.items), catalog.faults) == (1, {"wrong-root": 1})
+
+
+def test_q53_what_a_root_does_not_know_alone_makes_it_no_other_message() -> None:
+    for extra in (b"", b"<Vendor>1</Vendor>", b"<SumNum>1</SumNum>"):
+        parsed = parse(b"<Query><CmdType>Catalog</CmdType><SN>1</SN><DeviceID>1</DeviceID>" + extra + b"</Query>")
+        assert isinstance(parsed.command, CatalogQuery)
+        assert parsed.faults == {}
 
 
 def test_q54_any_block_counts_whatever_was_asked() -> None:

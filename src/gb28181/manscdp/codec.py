@@ -51,6 +51,7 @@ _KEEPALIVE: Final = re.compile(
 )
 _RESULTS: Final = {b"OK": Result.OK, b"ERROR": Result.ERROR}
 _CATEGORIES: Final = {category.value.lower(): category for category in Category}
+_HEAD: Final = frozenset({"cmdtype", "sn", "deviceid"})
 _ROOTS: Final = frozenset(_CATEGORIES)
 _LABELS: Final[dict[Charset, str]] = {"gb2312": "GB2312", "gb18030": "GB18030", "utf-8": "UTF-8"}
 
@@ -109,7 +110,7 @@ def _parse(body: bytes) -> Parsed:
     cmd_type = head.get("cmdtype", "")
     if not cmd_type:
         raise WireError("the message has no CmdType", clause="A.2.2")
-    entry = _entry(category, cmd_type, faults)
+    entry = _entry(category, cmd_type, root, faults)
     if entry is None:
         return Parsed(
             Unknown(category.value, cmd_type, _number(head.get("sn", "")), _identifier(head.get("deviceid", ""))), faults
@@ -231,7 +232,7 @@ def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
     match = _CMD_TYPE.search(text)
     cmd_type = match[1].lower() if match is not None else ""
     found = [entry.spec for _kind, entry in commands() if entry.cmd_type.lower() == cmd_type]
-    leaves = frozenset[str]({"cmdtype", "sn", "deviceid"}).union(*(spec.leaves for spec in found))
+    leaves = _HEAD.union(*(spec.leaves for spec in found))
     return leaves, _ROOTS.union(*(spec.containers for spec in found))
 
 
@@ -242,21 +243,26 @@ def _head(root: Element, faults: Faults) -> dict[str, str]:
             faults["value-in-attribute"] += 1
             head["cmdtype"] = value
     for element in root:
-        if (name := local_name(element.tag)) in {"cmdtype", "sn", "deviceid"}:
+        if (name := local_name(element.tag)) in _HEAD:
             head.setdefault(name, value_of(element.text) or "")
     head["cmdtype"] = head.get("cmdtype", "")[:64]
     return head
 
 
-def _entry(category: Category, cmd_type: str, faults: Faults) -> Entry | None:
-    """The command's entry; under the other roots too, which firmware confuses (quirk Q53)."""
-    if (entry := lookup(category, cmd_type)) is not None:
-        return entry
+def _entry(category: Category, cmd_type: str, root: Element, faults: Faults) -> Entry | None:
+    """The command's entry; under another root too, which firmware confuses: its elements tell (quirk Q53)."""
+    own = lookup(category, cmd_type)
+    if category is Category.CONTROL:
+        return own
+    names = {local_name(element.tag) for element in root} - _HEAD
+    if own is not None and (not names or any(name in own.spec.slots for name in names)):
+        return own
     for other in (Category.RESPONSE, Category.NOTIFY):
-        if category is not Category.CONTROL and (entry := lookup(other, cmd_type)) is not None:
+        entry = lookup(other, cmd_type)
+        if entry is not None and (own is None or sum(name in entry.spec.slots for name in names) > 1):
             faults["wrong-root"] += 1
             return entry
-    return None
+    return own
 
 
 def _number(text: str) -> int:
