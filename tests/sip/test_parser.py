@@ -12,7 +12,7 @@ from gb28181.errors import MisuseError, WireError
 from gb28181.sip.headers import address_tag, address_uri, parse_via, split_list, stamped_via, without_tag
 from gb28181.sip.message import Request, Response, message_bytes, reason_of, request_bytes
 from gb28181.sip.parser import is_padding, parse_datagram
-from gb28181.sip.uri import host_port, parse_uri, user_of
+from gb28181.sip.uri import host_port, parse_uri, user_of, user_of_address
 
 from .vectors import KEEPALIVE_XML, Vector, needs_vectors, request, torture, vectors
 
@@ -262,3 +262,31 @@ def test_hostile_repetition_costs_linear_time(data: bytes) -> None:
     began = time.process_time()
     _survives(data)
     assert time.process_time() - began < 20
+
+
+_PART = st.text('aZ09.-;=:@<>, \t"%', max_size=12)
+
+
+# What is written as nearly everybody writes it is read by a short way; it reads the same as the long one.
+@given(
+    st.lists(st.sampled_from(["rport", "branch=z9hG4bK1", "received=192.0.2.1", "BRANCH=x", "branch", "maddr=", "ttl=1"])),
+    _PART,
+)
+def test_the_short_way_through_a_via_is_the_long_one(parameters: list[str], junk: str) -> None:
+    line = ";".join(["SIP/2.0/UDP 192.168.1.64:5060", *parameters]) + junk
+    short, long = parse_via(line), parse_via(" " + line)
+    assert short is not None
+    assert long is not None
+    if sum(part.lower().startswith("branch") for part in parameters) <= 1 and "ranch" not in junk:
+        assert short._replace(text=short.text.strip()) == long
+    stamped = stamped_via(short, "203.0.113.7", 6000)
+    assert "received=203.0.113.7" in stamped
+    assert "rport=6000" in stamped
+    assert stamped.endswith(short.rest)
+
+
+@given(_PART, _PART)
+def test_the_short_way_through_an_address_is_the_long_one(user: str, tail: str) -> None:
+    value = f"<sip:{user}@3402000000>;tag={tail}"
+    assert address_tag(value) == address_tag(value.replace(";tag=", "; tag="))
+    assert user_of_address(value) == user_of(address_uri(value))
