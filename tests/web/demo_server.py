@@ -108,6 +108,7 @@ class World:
     devices: list[dict[str, Any]]
     channels: dict[str, list[dict[str, Any]]]
     refusals: list[dict[str, Any]] = field(default_factory=list)
+    strangers: list[dict[str, Any]] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     jobs: dict[str, int] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
@@ -591,6 +592,18 @@ async def _job_of_export(request: web.Request) -> web.Response:
     return web.json_response({"id": "e1", **answer, "error": None, "progress_url": "/media/exports/e1", "url": url})
 
 
+async def _strangers(request: web.Request) -> web.Response:
+    return web.json_response({"items": request.app[WORLD].strangers})
+
+
+async def _accept(request: web.Request) -> web.Response:
+    world, device = request.app[WORLD], request.match_info["device"]
+    world.strangers = [found for found in world.strangers if found["device_id"] != device]
+    made = _device(device, "", 0, online=False)
+    world.devices.append(made)
+    return web.json_response(made, status=201)
+
+
 async def _refusals(request: web.Request) -> web.Response:
     return web.json_response({"items": request.app[WORLD].refusals})
 
@@ -652,6 +665,8 @@ def application(of: World) -> web.Application:
             web.get(f"{api}/events", _events),
             web.get(f"{api}/system", _system),
             web.get(f"{api}/refusals", _refusals),
+            web.get(f"{api}/quarantine", _strangers),
+            web.post(f"{api}/quarantine/{{device}}/accept", _accept),
             web.get(f"{api}/devices", _devices),
             web.post(f"{api}/devices", _add),
             web.get(device, _one_device),

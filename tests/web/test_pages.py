@@ -156,6 +156,27 @@ async def test_access_data_and_refusals_are_shown_to_who_connects_a_camera(seat:
         await expect(panel).to_contain_text(words)
 
 
+async def test_a_stranger_is_let_in_with_one_press(seat: Seat):
+    stranger = {"device_id": "34020000001320000099", "source": "192.168.1.99:5060", "user_agent": "IP Camera", "count": 7}
+    seat.world.strangers = [
+        stranger | {"reason": "unknown", "last_seen_at": "2026-03-01T00:00:00Z"},
+        stranger | {"device_id": "34020000001320000098", "reason": "wrong-password", "last_seen_at": "2026-03-01T00:00:00Z"},
+    ]
+    await seat.login("/devices")
+    await expect(seat.page.get_by_test_id("accept-34020000001320000098")).to_be_disabled()
+    await seat.page.get_by_test_id("accept-34020000001320000099").click()
+    await expect(seat.page.get_by_test_id("device-34020000001320000099")).to_be_visible()
+    assert [found["device_id"] for found in seat.world.strangers] == ["34020000001320000098"]
+
+
+async def test_what_is_wrong_with_a_device_is_said_in_words(seat: Seat):
+    hint = {"code": "clock", "words": {"zh": "设备时钟快 40 秒", "en": "its clock is 40 s ahead"}}
+    device = seat.world.devices[0] | {"hints": [hint], "clock": {"offset_s": 40.2, "measured_at": None, "warning": True}}
+    seat.world.devices[0] = device
+    await seat.login(f"/devices/{device['device_id']}")
+    await expect(seat.page.get_by_test_id("hint-clock")).to_have_text("设备时钟快 40 秒")
+
+
 async def test_the_password_of_a_new_device_is_shown_once(seat: Seat):
     await seat.login("/devices")
     await seat.page.get_by_test_id("add-device").click()
