@@ -22,7 +22,7 @@ from gb28181.accounts.rights import Right, demand, may
 from gb28181.alarm.model import AlarmAcknowledged, AlarmFlood, AlarmRaised, AlarmReset
 from gb28181.api.routing import SERVICES, bearer, session_of
 from gb28181.api.services import Services
-from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged
+from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged, SubtreeChanged
 from gb28181.clock import rfc3339
 from gb28181.command.model import OrderChanged
 from gb28181.device.model import (
@@ -56,6 +56,7 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
     RegistrationRefused: ("registration_refused", "operate"),
     ChannelsFaulty: ("channels_faulty", "view"),
     ChannelsChanged: ("channels_changed", "view"),
+    SubtreeChanged: ("subtree_changed", "view"),
     CatalogFinished: ("catalog_finished", "view"),
     OrderChanged: ("order_changed", "view"),
     StreamUp: ("stream_up", "view"),

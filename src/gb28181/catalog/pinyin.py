@@ -1,4 +1,4 @@
-"""First letters of the pinyin of a name: 城北出入口 is found by `cbcrk` (decision 0013).
+"""First letters of the pinyin of a name: 城北出入口 is found by `cbcrk` (decision 0018).
 
 A character that is read in two ways counts in both, as 长 in 长江 and 校长: a name has as many spellings as these make, up
 to a bound. Letters and digits stand for themselves, all else for nothing.

@@ -1,4 +1,4 @@
-"""Finding channels by a part of name, identifier or pinyin initials, without an index of words (decision 0014).
+"""Finding channels by a part of name, identifier or pinyin initials, without an index of words (decision 0019).
 
 Each device has one block of bytes, UTF-8 and case folded, a line a channel in the order of identifiers: identifier, name, alias
 and initials with tabs between them. A search is a scan of the blocks by the C library, so a part of any length is found, two
