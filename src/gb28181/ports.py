@@ -480,6 +480,14 @@ class UserStore(Protocol):
         """Newest first; `before` is the number of the last one of the page before, "" any user or action."""
 
 
+class MovingNotes(Protocol):
+    """Which cameras we set in motion; outlives this process."""
+
+    def load(self) -> list[ChannelKey]: ...
+
+    def save(self, keys: Sequence[ChannelKey]) -> None: ...
+
+
 class Secrets(Protocol):
     """Encrypts what is kept at rest under the key file of the data folder."""
 

@@ -59,6 +59,7 @@ from tests.fakes import (
     FakeSignalling,
     FakeSubscriptionStore,
 )
+from tests.ptz.world import FakeNotes
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 D1, D2 = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
@@ -437,6 +438,7 @@ class World:
             channels=self.catalog,
             bus=self.bus,
             clock=self.clock,
+            notes=FakeNotes(),
         )
         self.ptz_memory = PtzMemory(exchanges=exchanges, devices=self.devices, channels=self.catalog)
         self.answered = exchanges.answered

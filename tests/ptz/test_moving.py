@@ -293,3 +293,34 @@ async def test_begin_end_and_freedom_of_a_camera_are_published_renewals_are_not(
             ("ann", False), ("ann", True), ("ann", False), ("", False),
         ]  # fmt: skip
         assert world.events[-1].until is None
+
+
+async def test_what_moves_is_noted_before_it_is_sent_until_its_stop_is_answered() -> None:
+    async with World() as world:
+        world.signalling.gate.clear()
+        caller = asyncio.create_task(world.ptz.move(KEY, RIGHT, ANN))
+        await settle()
+        assert world.notes.moving == [KEY]
+        world.signalling.gate.set()
+        await caller
+        await world.ptz.move(OTHER, FOCUS, ANN)
+        assert world.notes.moving == [KEY, OTHER]
+        await world.ptz.stop(KEY, ANN)
+        await settle()
+        assert world.notes.moving == [OTHER]
+        await world.pass_time(60)
+        assert world.notes.moving == []
+
+
+async def test_what_a_killed_process_left_moving_is_stopped_when_the_device_is_back() -> None:
+    world = World()
+    world.notes.moving = [KEY]
+    world.devices.online = False
+    world.ptz._lines._pause = lambda seconds: asyncio.sleep(0)
+    async with world:
+        await asyncio.sleep(0)
+        assert world.codes == []
+        world.devices.online = True
+        await settle()
+        assert world.codes == [STOP, LENS_STOP]
+        assert world.notes.moving == []

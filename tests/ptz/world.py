@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,17 @@ class FakeChannels:
         return Channel(key)
 
 
+@dataclass(slots=True)
+class FakeNotes:
+    moving: list[ChannelKey] = field(default_factory=list)
+
+    def load(self) -> list[ChannelKey]:
+        return list(self.moving)
+
+    def save(self, keys: Sequence[ChannelKey]) -> None:
+        self.moving = list(keys)
+
+
 class SlowSignalling(FakeSignalling):
     """Answers a MESSAGE when `gate` is open, which it is at first."""
 
@@ -86,6 +97,7 @@ class World:
         self.events: list[PtzChanged] = []
         self.bus.subscribe(PtzChanged, self.events.append)
         self.exchanges = Exchanges(self.signalling, self.devices, timeout_s=5)
+        self.notes = FakeNotes()
         self.ptz = PtzService(
             PtzSettings.model_validate(settings),
             exchanges=self.exchanges,
@@ -93,6 +105,7 @@ class World:
             channels=FakeChannels(),
             bus=self.bus,
             clock=self.clock,
+            notes=self.notes,
             monotonic=self.clock.monotonic,
         )
         self.memory = PtzMemory(exchanges=self.exchanges, devices=self.devices, channels=FakeChannels())

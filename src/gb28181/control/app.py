@@ -46,6 +46,7 @@ from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
 from gb28181.ops.metrics import Metrics, add_ingests, add_process
+from gb28181.ops.moving import MovingFile
 from gb28181.ops.system import raise_file_limit
 from gb28181.ports import SipRequest
 from gb28181.position import handlers as position_handlers
@@ -122,6 +123,7 @@ class Control:
             channels=self.catalog,
             bus=self.bus,
             clock=self._clock,
+            notes=MovingFile(folder.root / "moving.json"),
         )
         self.ptz_memory = PtzMemory(exchanges=self.exchanges, devices=self.devices, channels=self.catalog)
         self.ingests = IngestLinks(

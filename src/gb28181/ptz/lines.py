@@ -18,6 +18,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.errors import CommandFailed, Conflict, Gb28181Error, NotFound, Unavailable
 from gb28181.manscdp.commands.control import DeviceControl
 from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, PtzAction, build
+from gb28181.ports import MovingNotes
 from gb28181.ptz.model import Motion
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Lines:
     Args:
         dropped: Called with a camera whose movement ended otherwise than by a stop of its user.
         changed: Called with a camera that has begun or ended to move.
+        notes: Remembers which cameras may be moving, so that a later process stops what we cannot stop any more.
         pause: Waits so many seconds between two tries of a stop.
     """
 
@@ -76,12 +78,15 @@ class Lines:
         monotonic: Callable[[], float],
         dropped: Callable[[ChannelKey], None],
         changed: Callable[[ChannelKey], None],
+        notes: MovingNotes,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._send = send
         self._monotonic = monotonic
         self._dropped = dropped
         self._changed = changed
+        self._notes = notes
+        self._noted: frozenset[ChannelKey] = frozenset()
         self._pause = pause
         self._lines: dict[ChannelKey, _Line] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -90,6 +95,10 @@ class Lines:
 
     async def __aenter__(self) -> Lines:
         self._group = await asyncio.TaskGroup().__aenter__()
+        for key in self._notes.load():  # a process before us was killed
+            line = self._line(key)
+            line.turning = line.focusing = True
+            self.begin_stop(key, "restart")
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -208,6 +217,7 @@ class Lines:
         line.task, line.stopping = None, False
         if not line.is_moving and self._lines.get(key) is line:
             del self._lines[key]
+        self._note()
         self._changed(key)
 
     async def _guarded(self, work: Coroutine[Any, Any, Gb28181Error | None]) -> Gb28181Error | None:
@@ -223,6 +233,7 @@ class Lines:
             before = (line.turning, line.focusing)
             command = step if isinstance(step, DeviceControl) else DeviceControl(device_id=key.channel_id, ptz_cmd=build(step))
             _may_do(line, step)
+            self._note()
             try:
                 await self._send(key, command)
             except Gb28181Error as failure:
@@ -247,6 +258,12 @@ class Lines:
             await self._pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return None
+
+    def _note(self) -> None:
+        moving = frozenset(key for key, line in self._lines.items() if line.is_moving)
+        if moving != self._noted:
+            self._noted = moving
+            self._notes.save(sorted(moving, key=str))
 
     def _line(self, key: ChannelKey) -> _Line:
         return self._lines.setdefault(key, _Line())

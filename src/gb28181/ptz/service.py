@@ -22,6 +22,7 @@ from gb28181.exchange import Exchanges
 from gb28181.manscdp.commands.control import DeviceControl, DragZoom
 from gb28181.manscdp.commands.ptz import HomePosition, PTZCmdParams, PTZPreciseCtrl
 from gb28181.manscdp.ptz_code import Auxiliary, Cruise, Preset, PtzAction, Scan, build
+from gb28181.ports import MovingNotes
 from gb28181.ptz.helm import Change, Helm, Taken
 from gb28181.ptz.lines import Lines
 from gb28181.ptz.memory import Channels, Devices, addressee
@@ -52,6 +53,7 @@ class PtzService:
         channels: Channels,
         bus: Bus,
         clock: Clock,
+        notes: MovingNotes,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -62,7 +64,7 @@ class PtzService:
         self._clock = clock
         self._monotonic = monotonic
         self._helm = Helm(hold_s=settings.hold_s)
-        self._lines = Lines(self._send, monotonic=monotonic, dropped=self._dropped, changed=self._tell)
+        self._lines = Lines(self._send, monotonic=monotonic, dropped=self._dropped, changed=self._tell, notes=notes)
         self._told: dict[ChannelKey, PtzState] = {}
         self._wake = asyncio.Event()
         self._timer: asyncio.Task[None] | None = None
