@@ -1,7 +1,7 @@
 """Bytes to commands and back: MANSCDP bodies (Annex A, §6.10 character sets).
 
 This is the only place that knows a character set. What is sent is exactly the standard; what is read may be mislabelled,
-unbalanced, cut off or full of control characters (quirks Q40-Q53): every tolerated fault is counted by name. Any bytes
+unbalanced, cut off or full of control characters (quirks Q40-Q58): every tolerated fault is counted by name. Any bytes
 give a command, an `Unknown`, or a `WireError`.
 """
 

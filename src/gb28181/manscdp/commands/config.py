@@ -23,7 +23,7 @@ from gb28181.manscdp.element import Category, Result, child, children, command, 
 
 
 class ConfigType(StrEnum):
-    """Names of the blocks, as ConfigDownload asks for them; `edition` is the first that has it."""
+    """Names of the blocks, as ConfigDownload asks for them."""
 
     BASIC_PARAM = "BasicParam"
     VIDEO_PARAM_OPT = "VideoParamOpt"
