@@ -189,6 +189,23 @@ async def test_presets_come_from_the_camera(server: Platform, camera: Camera) ->
     assert found == {"items": [{"number": 1, "name": "大门"}], "announced": 1}
 
 
+async def test_a_camera_that_a_killed_control_left_moving_is_stopped_by_the_next(server: Platform, camera: Camera) -> None:
+    await server.call("POST", PTZ, {"action": "right", "speed": 1, "lease_s": 15})
+    server.kill("control")
+
+    async def stopped() -> bool:
+        return RIGHT in camera.codes and camera.codes[-1] != RIGHT and STOP in camera.codes
+
+    await poll(stopped, seconds=LONG, what=f"a stop at the camera, which has {camera.codes}", log=server.log)
+
+    async def is_back() -> bool:
+        assert server.client is not None
+        async with server.client.get(f"{server.url}/health") as answer:
+            return answer.status == 200
+
+    await poll(is_back, seconds=LONG, what="control again", log=server.log)
+
+
 async def test_the_end_of_the_server_stops_the_camera(server: Platform, camera: Camera) -> None:
     await server.call("POST", PTZ, {"action": "right", "speed": 1, "lease_s": 15})
     await server.stop()

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gb28181.device.model import DeviceOnline
 from gb28181.errors import CommandFailed, Conflict, NotFound, PeerTimeout, Unavailable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move
@@ -316,11 +317,14 @@ async def test_what_a_killed_process_left_moving_is_stopped_when_the_device_is_b
     world = World()
     world.notes.moving = [KEY]
     world.devices.online = False
-    world.ptz._lines._pause = lambda seconds: asyncio.sleep(0)
     async with world:
-        await asyncio.sleep(0)
+        await settle()
         assert world.codes == []
         world.devices.online = True
+        world.bus.publish(DeviceOnline(DEVICE))
         await settle()
         assert world.codes == [STOP, LENS_STOP]
         assert world.notes.moving == []
+        world.bus.publish(DeviceOnline(DEVICE))
+        await settle()
+        assert world.codes == [STOP, LENS_STOP]

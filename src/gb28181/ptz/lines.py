@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import CommandFailed, Conflict, Gb28181Error, NotFound, Unavailable
+from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.control import DeviceControl
 from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, PtzAction, build
 from gb28181.ports import MovingNotes
@@ -169,6 +170,12 @@ class Lines:
         logger.info("camera is stopped", extra={"device_id": key.device_id, "channel_id": key.channel_id, "cause": cause})
         self.counters[f"stopped_{cause}"] += 1
         self._replace(key, line, self._stopped(key, line), stopping=True)
+
+    def device_back(self, device_id: DeviceId) -> None:
+        """Says a stop that waits for its next try now: the device is there."""
+        for key, line in list(self._lines.items()):
+            if key.device_id == device_id and line.stopping:
+                self._replace(key, line, self._stopped(key, line), stopping=True)
 
     # --- the command under way -------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
 from gb28181.config import PtzSettings
+from gb28181.device.model import DeviceOnline
 from gb28181.errors import Invalid
 from gb28181.exchange import Exchanges
 from gb28181.manscdp.commands.control import DeviceControl, DragZoom
@@ -69,6 +70,7 @@ class PtzService:
         self._wake = asyncio.Event()
         self._timer: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        bus.subscribe(DeviceOnline, lambda event: self._lines.device_back(event.device_id))
 
     # --- life ------------------------------------------------------------------------------------------------------
 
