@@ -26,6 +26,7 @@ class ShortPauses:
 
     def __enter__(self) -> ShortPauses:
         gc.callbacks.append(self._collected)
+        gc.collect()  # modules and what was loaded at the start are set aside while nobody waits yet
         self._arm()
         return self
 
