@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import catalog
 import live
 import machine
 import playback
 import record
 import signalling
+
+import catalog
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
