@@ -66,6 +66,7 @@ class _Call:
     is_over: bool = False
     recording: PlaybackSource | None = None
     theirs: int = 0  # CSeq of the last request inside the call
+    ours: int = 0  # the same of our own
 
 
 class Calls:
@@ -348,9 +349,9 @@ class Calls:
     def _media_status(self, agent: UserAgent, call: _Call) -> Message:
         inner = manscdp.elements(NotifyType=121)
         body = self._speech.body(manscdp.document("Notify", "MediaStatus", 8, call.channel.channel_id, inner))
-        message = self._bye(agent, call)
-        message.method, message.body = "MESSAGE", body
-        renamed = {"CSeq": "2 MESSAGE"}
+        message = self._within(agent, call, "MESSAGE")
+        message.body = body
+        renamed: dict[str, str] = {}
         if self._speech.does(Trait.MEDIA_STATUS_OUTSIDE):
             domain = self._settings.sip_domain
             renamed |= {
@@ -369,9 +370,11 @@ class Calls:
         self._statistics.byes_sent += 1
         self._recorder.write("bye_sent", self._device_id, call_id=call.record.call_id, reason=reason)
         with contextlib.suppress(PeerTimeout, Unreachable):
-            await agent.request(self._bye(agent, call))
+            await agent.request(self._within(agent, call, "BYE"))
 
-    def _bye(self, agent: UserAgent, call: _Call) -> Message:
+    def _within(self, agent: UserAgent, call: _Call, method: str) -> Message:
+        """A request inside the call (RFC 3261 §12.2.1.1)."""
+        call.ours += 1
         invite = call.invite
         contact = sip.uri_of(invite.get("contact") or invite.get("from"))
         headers = [
@@ -379,11 +382,11 @@ class Calls:
             ("From", f"{invite.get('to')};tag={call.tag}"),
             ("To", invite.get("from")),
             ("Call-ID", invite.call_id),
-            ("CSeq", f"{1 + (call.recording is not None) * 2} BYE"),
+            ("CSeq", f"{call.ours} {method}"),
             *[("Route", value) for value in invite.all("record-route")],
             ("Max-Forwards", "70"),
         ]
-        return Message("BYE", contact, headers=headers)
+        return Message(method, contact, headers=headers)
 
     def _finish(self, call: _Call, reason: str) -> None:
         self._calls.pop(call.invite.call_id, None)
