@@ -74,5 +74,7 @@ def _detail(kind: str, data: dict[str, object]) -> Detail:
     """A field of a newer version is left out, a missing one has its default."""
     made = DETAILS[kind]
     known = {field.name for field in dataclasses.fields(made)}
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known
+    }
     return made(**fields)
