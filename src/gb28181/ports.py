@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from gb28181.accounts.model import AuditEntry, User
 from gb28181.alarm.model import Alarm, AlarmFilter
@@ -82,26 +82,6 @@ class Subscribed:
     dialog: Dialog
     expires_s: int
     response: SipResponse
-
-
-class SipPacket(NamedTuple):
-    """One SIP message on the wire, for a trace.
-
-    Args:
-        at_us: When, microseconds since 1970 UTC.
-        local: Address of ours as this peer is told.
-        data: As received or sent; of a stream one message. It holds secrets: Authorization, passwords in bodies.
-    """
-
-    at_us: int
-    direction: Literal["in", "out"]
-    transport: SipTransport
-    local: Address
-    remote: Address
-    data: bytes
-
-
-MessageTap = Callable[[SipPacket], None]
 
 
 class Signalling(Protocol):

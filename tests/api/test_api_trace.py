@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
+from gb28181.sip.trace import TracedMessage
 from tests.api.api_world import D1, D2
 
 PATH = f"/devices/{D1}/trace"
@@ -14,8 +15,8 @@ def said(world, sender=D1, secret="c0ffee") -> None:
         f"REGISTER sip:s SIP/2.0\r\nFrom: <sip:{sender}@d>\r\nCSeq: 1 REGISTER\r\n"
         f'Authorization: Digest response="{secret}"\r\n\r\n'
     ).encode()
-    world.trace.take(1_000_000, True, "udp", "192.0.2.1:5060", "192.0.2.9:5060", register)
-    world.trace.take(1_002_000, False, "udp", "192.0.2.1:5060", "192.0.2.9:5060", b"SIP/2.0 403 Forbidden\r\n\r\n")
+    world.trace.take(TracedMessage(1_000_000, True, "udp", "192.0.2.9", 5060, register))
+    world.trace.take(TracedMessage(1_002_000, False, "udp", "192.0.2.9", 5060, b"SIP/2.0 403 Forbidden\r\n\r\n"))
 
 
 async def test_messages_are_told_in_order_without_secrets(world):

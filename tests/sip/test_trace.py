@@ -10,7 +10,7 @@ from gb28181.sip.trace import Trace, TracedMessage, hex_dump
 DEVICE = "34020000001320000001"
 OTHER = "34020000001320000002"
 SERVER = "34020000002000000001"
-HERE, THERE, ELSEWHERE = "192.0.2.1:5060", "192.0.2.7:5060", "192.0.2.8:5060"
+THERE, ELSEWHERE = ("192.0.2.7", 5060), ("192.0.2.8", 5060)
 
 
 def request(method: str, sender: str, to: str, body: str = "", extra: str = "") -> bytes:
@@ -28,10 +28,10 @@ def keepalive(sender: str) -> bytes:
     return request("MESSAGE", sender, SERVER, f"<Notify><CmdType>Keepalive</CmdType><DeviceID>{sender}</DeviceID></Notify>")
 
 
-def taken(*messages: tuple[bool, str, bytes], room: int = 1 << 20) -> Trace:
+def taken(*messages: tuple[bool, tuple[str, int], bytes], room: int = 1 << 20) -> Trace:
     trace = Trace(room)
     for at, (is_inbound, remote, data) in enumerate(messages):
-        trace.take(at * 1000, is_inbound, "udp", HERE, remote, data)
+        trace.take(TracedMessage(at * 1000, is_inbound, "udp", *remote, data))
     return trace
 
 
@@ -93,11 +93,11 @@ def test_no_secret_is_shown():
 
 def test_text_is_readable_whatever_the_character_set():
     data = request("MESSAGE", DEVICE, SERVER) + "<Name>城北出入口</Name>".encode("gb18030")
-    assert "城北出入口" in TracedMessage(0, True, "udp", HERE, THERE, data).text()
+    assert "城北出入口" in TracedMessage(0, True, "udp", *THERE, data).text()
 
 
 def test_hex_dump_gives_the_bytes_back():
-    message = TracedMessage(1_795_348_800_123_456, False, "udp", HERE, THERE, answer("200 OK", "MESSAGE"))
+    message = TracedMessage(1_795_348_800_123_456, False, "udp", *THERE, answer("200 OK", "MESSAGE"))
     lines = hex_dump([message]).splitlines()
     assert "O 2026-11-22T12:00:00.123Z" in lines
     rows = [line.partition(" ")[2] for line in lines if line[:6].isalnum() and " " in line and not line.startswith(("O", "I"))]
@@ -105,8 +105,8 @@ def test_hex_dump_gives_the_bytes_back():
 
 
 def test_ladder_is_well_formed_and_escapes_what_peers_sent():
-    hostile = TracedMessage(5, True, "udp", HERE, '<"&:1', b"<script>\x00\xff x SIP/2.0\r\n")
-    failed = TracedMessage(9, False, "udp", HERE, THERE, answer("486 Busy <Here>", "INVITE"))
+    hostile = TracedMessage(5, True, "udp", '<"&', 1, b"<script>\x00\xff x SIP/2.0\r\n")
+    failed = TracedMessage(9, False, "udp", *THERE, answer("486 Busy <Here>", "INVITE"))
     root = ElementTree.fromstring(ladder([hostile, failed], platform=SERVER, peer="a<b"))
     texts = [element.text for element in root.iter() if element.tag.endswith("text")]
     assert "a<b" in texts

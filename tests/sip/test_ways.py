@@ -9,9 +9,9 @@ import pytest
 
 from gb28181.device.model import Address
 from gb28181.errors import Unavailable, Unreachable
-from gb28181.ports import SipPacket
 from gb28181.sip.message import Request, Response
 from gb28181.sip.parser import parse_datagram
+from gb28181.sip.trace import TracedMessage
 
 from .serving import PATIENCE, Peer, answer_to, device, eventually, route_to, serving
 from .vectors import CHANNEL, DEVICE, KEEPALIVE_XML, PLATFORM, request
@@ -213,22 +213,21 @@ async def test_what_the_register_came_over_counts_and_not_what_contact_says(cont
 
 
 async def test_a_tap_sees_every_message_as_it_is_on_the_wire() -> None:
-    seen: list[SipPacket] = []
+    seen: list[TracedMessage] = []
     async with serving() as (server, _), device(server) as peer:
         server.tap(seen.append)
-        told = Address("127.0.0.1", server.port)
         sent = request(body=KEEPALIVE_XML, length=0)
         peer.send(sent)
         await peer.next()
         one, two = seen
-        assert one[1:] == ("in", "udp", told, Address("127.0.0.1", peer.port), sent)
-        assert (two.direction, two.remote, two.data[:15]) == ("out", one.remote, b"SIP/2.0 200 OK\r")
+        assert one[1:] == (True, "udp", "127.0.0.1", peer.port, sent)
+        assert (two.is_inbound, two.remote, two.data[:15]) == (False, one.remote, b"SIP/2.0 200 OK\r")
         assert 0 <= two.at_us - one.at_us < 60_000_000
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         over_tcp = request(transport="TCP", body=KEEPALIVE_XML.rstrip(), call_id="2")
         writer.write(b"\r\n\r\n" + over_tcp)
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        assert [(packet.direction, packet.transport) for packet in seen[2:]] == [("in", "tcp"), ("out", "tcp")]
+        assert [(message.is_inbound, message.transport) for message in seen[2:]] == [(True, "tcp"), (False, "tcp")]
         assert seen[2].data == over_tcp
         server.tap(None)
         peer.send(request("OPTIONS", call_id="3"))
@@ -238,7 +237,7 @@ async def test_a_tap_sees_every_message_as_it_is_on_the_wire() -> None:
 
 
 async def test_a_tap_that_fails_is_taken_off_and_nobody_notices(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_: SipPacket) -> None:
+    def broken(_: TracedMessage) -> None:
         raise ValueError
 
     async with serving() as (server, _), device(server) as peer:

@@ -282,6 +282,8 @@ class Control:
             await self.positions.load()
             await self.subscriptions.load()
             await self.sip.start()
+            if self._settings.sip.trace_mb:
+                self.sip.tap(self.trace.take)
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             stack.enter_context(ShortPauses())

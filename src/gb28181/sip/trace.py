@@ -11,6 +11,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from gb28181.clock import rfc3339
+from gb28181.sip.uri import host_port
 
 #: What an entry costs beside its bytes.
 _OVERHEAD: Final = 300
@@ -38,15 +39,21 @@ class TracedMessage(NamedTuple):
 
     Args:
         at_us: UTC microseconds.
-        remote: Address and port of the peer, as text.
+        host, port: The peer's.
+        data: As received or sent; of a stream one message. It holds secrets.
     """
 
     at_us: int
     is_inbound: bool
     transport: str
-    local: str
-    remote: str
+    host: str
+    port: int
     data: bytes
+
+    @property
+    def remote(self) -> str:
+        """Address and port of the peer as text."""
+        return host_port(self.host, self.port)
 
     @property
     def status(self) -> int:
@@ -102,33 +109,34 @@ class Trace:
     def __init__(self, room: int) -> None:
         pulse = int(room * _PULSE_SHARE)
         self._talk, self._pulse = _Ring(room - pulse), _Ring(pulse)
-        self._asked_by = ""  # who sent the keepalive whose answer comes next
+        self._asked_by = ("", 0)  # who sent the keepalive whose answer comes next
 
-    def take(self, at_us: int, is_inbound: bool, transport: str, local: str, remote: str, data: bytes) -> None:
+    def take(self, message: TracedMessage) -> None:
         """Every message passes here, in the order of the wire."""
-        message = TracedMessage(at_us, is_inbound, transport, local, remote, data)
-        if is_inbound:
-            if _KEEPALIVE in data:
-                self._asked_by = remote
+        if message.is_inbound:
+            if _KEEPALIVE in message.data:
+                self._asked_by = message.host, message.port
                 self._pulse.add(message)
                 return
-        elif self._asked_by == remote and data.startswith(b"SIP/2.0 200"):
-            self._asked_by = ""
+        elif self._asked_by == (message.host, message.port) and message.data.startswith(b"SIP/2.0 200"):
+            self._asked_by = "", 0
             self._pulse.add(message)
             return
         self._talk.add(message)
 
-    def messages_of(self, device_id: str, *, limit: int, remotes: frozenset[str] = frozenset()) -> list[TracedMessage]:
+    def messages_of(
+        self, device_id: str, *, limit: int, remotes: frozenset[tuple[str, int]] = frozenset()
+    ) -> list[TracedMessage]:
         """The last messages that name the device, or went to or came from where it spoke.
 
         Args:
-            remotes: Addresses that it is known to have, beside those it is seen to speak from.
+            remotes: Hosts and ports that it is known to have, beside those it is seen to speak from.
         """
         name = device_id.encode()
         # Its identifier stands in From; others name it in bodies and in To.
         sender = re.compile(rb"(?im)^(?:From|f)\s*:[^\r\n]*" + re.escape(name))
         spoken = {
-            message.remote
+            (message.host, message.port)
             for ring in (self._talk, self._pulse)
             for message in ring.messages
             if message.is_inbound and name in message.data and sender.search(message.data)
@@ -138,7 +146,7 @@ class Trace:
             message
             for ring in (self._talk, self._pulse)
             for message in ring.messages
-            if message.remote in spoken or name in message.data
+            if (message.host, message.port) in spoken or name in message.data
         ]
         found.sort(key=lambda message: message.at_us)
         return found[-limit:] if limit else []
@@ -148,7 +156,7 @@ def hex_dump(messages: list[TracedMessage]) -> str:
     """Text that Wireshark's text2pcap turns into a capture; secrets are masked."""
     lines = ["# text2pcap -D -t ISO -u 5060,5060 trace.txt trace.pcap"]
     for message in messages:
-        lines.append(f"# {message.summary()}, {message.transport}, {message.local} {_arrow(message)} {message.remote}")
+        lines.append(f"# {message.summary()}, {message.transport}, {'from' if message.is_inbound else 'to'} {message.remote}")
         lines.append(f"{'I' if message.is_inbound else 'O'} {rfc3339(message.at_us)}")
         data = message.masked()
         lines += [f"{at:06x} {data[at : at + 16].hex(' ')}" for at in range(0, len(data), 16)]
@@ -158,7 +166,3 @@ def hex_dump(messages: list[TracedMessage]) -> str:
 
 def _printable(data: bytes) -> str:
     return "".join(letter if letter.isprintable() else "·" for letter in data.decode("utf-8", "replace"))
-
-
-def _arrow(message: TracedMessage) -> str:
-    return "<-" if message.is_inbound else "->"

@@ -234,7 +234,6 @@ export interface TracedMessage {
   at: string
   direction: 'in' | 'out'
   transport: string
-  local: string
   remote: string
   status: number | null
   summary: string

@@ -26,7 +26,6 @@ class TracedMessageView(Model):
     at: datetime
     direction: Literal["in", "out"]
     transport: str
-    local: str
     remote: str
     status: int | None
     summary: str
@@ -46,7 +45,7 @@ async def show_trace(call: Call[TraceQuery, None]) -> TraceView:
         messages=[
             TracedMessageView(
                 at=from_us(message.at_us), direction="in" if message.is_inbound else "out", transport=message.transport,
-                local=message.local, remote=message.remote, status=message.status or None, summary=message.summary(),
+                remote=message.remote, status=message.status or None, summary=message.summary(),
                 text=message.text()[:_SHOWN],
             )
             for message in _messages(call)
@@ -71,7 +70,8 @@ async def dump_trace(call: Call[TraceQuery, None]) -> Document:
 
 def _messages(call: Call[TraceQuery, None]) -> list[TracedMessage]:
     device = call.services.devices.get(call.device_id)
-    remotes = frozenset({str(device.registration.route.remote)}) if device.registration else frozenset[str]()
+    remote = device.registration.route.remote if device.registration else None
+    remotes = frozenset({(remote.host, remote.port)} if remote else ())
     return call.services.trace.messages_of(device.device_id, limit=call.query.limit, remotes=remotes)
 
 

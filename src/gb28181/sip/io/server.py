@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
 from gb28181.device.model import Address, Route
 from gb28181.errors import MisuseError
-from gb28181.ports import MessageTap, SipPacket, SipRequest
+from gb28181.ports import SipRequest
 from gb28181.sip.endpoint import RETRY_AFTER_S, EndpointEvent, SipEndpoint
 from gb28181.sip.framing import Framed
 from gb28181.sip.io.connections import Connections
@@ -28,6 +28,7 @@ from gb28181.sip.io.tls import TlsListener, server_context
 from gb28181.sip.io.udp import UdpShell
 from gb28181.sip.limits import FloodLimits
 from gb28181.sip.timers import Timers
+from gb28181.sip.trace import TracedMessage
 from gb28181.sip.transaction import Flow, RequestArrived, ServerTransaction
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class SipServer(Requests):
         self._connections = Connections(
             settings, self._limits, self._counters, received=self._messages, lost=self._connection_lost
         )
-        self._tap: MessageTap | None = None
+        self._tap: Callable[[TracedMessage], None] | None = None
         self._tls: TlsListener | None = None
         self._port = 0
         self._tls_port = 0
@@ -154,7 +155,7 @@ class SipServer(Requests):
             "waiting_callers": len(self._callers),
         }
 
-    def tap(self, listener: MessageTap | None) -> None:
+    def tap(self, listener: Callable[[TracedMessage], None] | None) -> None:
         """Shows every message to a listener from now on, as it stands on the wire; None ends that.
 
         The listener is called on the event loop for each message, before it is read and as it is sent: it must be quick
@@ -192,7 +193,7 @@ class SipServer(Requests):
     def _messages(self, connection: TcpConnection, messages: list[Framed]) -> None:
         for head, body, faults in messages:
             if self._tap is not None:
-                self._show("in", connection.flow, head + b"\r\n\r\n" + body)
+                self._show(True, connection.flow, head + b"\r\n\r\n" + body)
             try:
                 self._endpoint.receive_framed(head, body, faults, connection.flow, self._loop.time())
             except Exception:
@@ -205,7 +206,7 @@ class SipServer(Requests):
 
     def _datagram(self, data: bytes, flow: Flow) -> None:
         if self._tap is not None:
-            self._show("in", flow, data)
+            self._show(True, flow, data)
         try:
             self._endpoint.receive_datagram(data, flow, self._loop.time())
         except Exception:
@@ -223,12 +224,11 @@ class SipServer(Requests):
         self._counters["failures"] += 1
         logger.exception("SIP %s failed", what, extra={"host": flow.host, "port": flow.port})
 
-    def _show(self, direction: Literal["in", "out"], flow: Flow, data: bytes) -> None:
+    def _show(self, is_inbound: bool, flow: Flow, data: bytes) -> None:
         if (listener := self._tap) is None:
             return
-        remote, local = Address(flow.host, flow.port), Address(*self._paths.told(flow))
         try:
-            listener(SipPacket(self._clock.utc_us(), direction, flow.transport, local, remote, data))
+            listener(TracedMessage(self._clock.utc_us(), is_inbound, flow.transport, flow.host, flow.port, data))
         except Exception:
             self._tap = None
             self._failed("tap", flow)
@@ -249,7 +249,7 @@ class SipServer(Requests):
 
     def _carry(self, flow: Flow, packet: bytes) -> None:
         if self._tap is not None:
-            self._show("out", flow, packet)
+            self._show(False, flow, packet)
         if flow.transport == "udp":
             self._udp.send(flow, packet)
         elif (connection := self._connections.get(flow.connection)) is not None:
