@@ -188,3 +188,13 @@ async def test_no_picture_names_the_step_and_the_remedy(town: Town, tmp_path: Pa
     await poll(offline, seconds=20, what="deregistration", log=town.server.log)
     answer = await town.server.call("POST", f"{path_of(channel)}/live", {}, status=503)
     assert answer["error"]["code"] == "device_offline"
+
+
+async def test_the_trace_of_a_device_tells_its_registration_and_its_call_without_secrets(town: Town) -> None:
+    await town.live(H264)
+    trace = await town.server.call("GET", f"/devices/{H264}/trace?limit=1000")
+    told = {message["summary"] for message in trace["messages"]}
+    assert {"REGISTER", "401 Unauthorized (REGISTER)", "200 OK (REGISTER)", "INVITE", "200 OK (INVITE)", "ACK"} <= told
+    shown = [message["text"] for message in trace["messages"] if "\r\nAuthorization:" in message["text"]]
+    assert shown
+    assert all("response=***" in text for text in shown)
