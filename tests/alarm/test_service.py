@@ -9,8 +9,10 @@ import pytest
 
 from gb28181.alarm.model import METHODS, TYPES, AlarmFilter, AlarmFlood, AlarmLocated, AlarmRaised, AlarmReset, words_of_type
 from gb28181.catalog.model import ChannelKey
+from gb28181.device.model import Profile
 from gb28181.errors import Conflict, Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
+from gb28181.subscription.model import SubscriptionChanged, Topic
 from tests.alarm.vectors import body_of
 from tests.alarm.world import World, body
 from tests.fakes import CAMERA, DEVICE, FakeAlarmStore, settle
@@ -271,6 +273,32 @@ async def test_by_default_nothing_is_reset_by_itself() -> None:
         world.service.expire()
         await settle()
         assert world.resets == []
+
+
+# --- what is not armed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wish", "device", "guarded"),
+    [("never", CAMERA, False), ("camera", CAMERA, True), ("camera", "34020000001180000001", False), ("always", DEVICE, True)],
+)
+async def test_q174_a_camera_that_reports_nothing_before_is_told_to_guard(wish: str, device: str, *, guarded: bool) -> None:
+    async with World() as world:
+        world.of_profile = Profile(set_guard=wish)  # type: ignore[arg-type]
+        for state in ("waiting", "active"):
+            world.bus.publish(SubscriptionChanged(DeviceId(device), Topic.ALARM, "", state, 0, ""))
+            world.bus.publish(SubscriptionChanged(DeviceId(device), Topic.CATALOG, "", state, 0, ""))
+        await settle()
+        assert world.guards == [device] * guarded
+
+
+async def test_q174_a_device_that_does_not_confirm_it_is_no_failure() -> None:
+    async with World() as world:
+        world.of_profile = Profile(set_guard="always")
+        world.is_dead = True
+        world.bus.publish(SubscriptionChanged(DEVICE, Topic.ALARM, "", "active", 0, ""))
+        await settle()
+        assert world.service.counters() == {"guards": 1, "background_failures": 0}
 
 
 # --- words -------------------------------------------------------------------------------------------------------------

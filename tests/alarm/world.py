@@ -9,6 +9,7 @@ from gb28181.alarm.sources import Sources
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.config import AlarmSettings
+from gb28181.device.model import Profile
 from gb28181.errors import NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import parse
@@ -45,6 +46,8 @@ class World:
         self.store = store or FakeAlarmStore()
         self.answers: list[tuple[str, AlarmResponse]] = []
         self.resets: list[tuple[str, str]] = []
+        self.guards: list[str] = []
+        self.of_profile = Profile()
         self.is_dead = False
         self.dropped: list[DeviceId] = []
         self.service = AlarmService(
@@ -73,6 +76,14 @@ class World:
         if self.is_dead:
             raise Unreachable("it does not answer")
         self.answers.append((device_id, command))
+
+    def profile(self, device_id: DeviceId) -> Profile:
+        return self.of_profile
+
+    async def guard(self, device_id: DeviceId, channel_id: str, *, on: bool) -> None:
+        if self.is_dead:
+            raise Unreachable("it does not answer")
+        self.guards.append(device_id)
 
     async def reset_alarm(
         self, device_id: DeviceId, channel_id: str, *, alarm_method: str | None = None, alarm_type: str | None = None

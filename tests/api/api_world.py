@@ -460,6 +460,9 @@ class World:
             self.users, secret=b"s" * 32, clock=self.clock, ttl_s=3600, attempts_per_minute=3, hasher=self.hasher
         )
 
+    async def guard(self, device_id: DeviceId, channel_id: str, *, on: bool) -> None:
+        self.devices.get(device_id)
+
     async def reset_alarm(
         self, device_id: DeviceId, channel_id: str, *, alarm_method: str | None = None, alarm_type: str | None = None
     ) -> None:

@@ -33,12 +33,13 @@ from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.config import AlarmSettings
-from gb28181.device.model import DeviceOffline
+from gb28181.device.model import DeviceOffline, Profile
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound, PeerTimeout, Unreachable
-from gb28181.ids import DeviceId
+from gb28181.ids import CAMERA_TYPES, DeviceId, type_code
 from gb28181.manscdp.commands.alarm import AlarmNotify, AlarmResponse
 from gb28181.ports import AlarmStore
 from gb28181.router import Inbound
+from gb28181.subscription.model import SubscriptionChanged, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +61,13 @@ class Devices(Protocol):
 
     async def send(self, device_id: str, command: object) -> None: ...
 
+    def profile(self, device_id: DeviceId) -> Profile: ...
+
 
 class Commands(Protocol):
     """`command.service.CommandService`."""
+
+    async def guard(self, device_id: DeviceId, channel_id: str, *, on: bool) -> None: ...
 
     async def reset_alarm(
         self, device_id: DeviceId, channel_id: str, *, alarm_method: str | None = None, alarm_type: str | None = None
@@ -111,6 +116,7 @@ class AlarmService:
         self._counters: Counter[str] = Counter()
         self._background = Background()
         bus.subscribe(DeviceOffline, self._device_offline)
+        bus.subscribe(SubscriptionChanged, self._subscribed)
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -317,6 +323,24 @@ class AlarmService:
             raise
         self._counters["resets"] += 1
         self._bus.publish(AlarmReset(device_id, source_id, user, succeeded=True))
+
+    # --- what is not armed ------------------------------------------------------------------------------------------
+
+    def _subscribed(self, event: SubscriptionChanged) -> None:
+        """Some cameras report no alarm before they guard, subscribed to or not (quirk Q174)."""
+        if (event.topic, event.state) != (Topic.ALARM, "active"):
+            return
+        wish = self._devices.profile(event.device_id).set_guard
+        if wish == "always" or (wish == "camera" and type_code(event.device_id) in CAMERA_TYPES):
+            self._background.start(self._set_guard(event.device_id), "alarm guard")
+
+    async def _set_guard(self, device_id: DeviceId) -> None:
+        self._counters["guards"] += 1
+        try:
+            await self._commands.guard(device_id, "", on=True)
+        except Gb28181Error as error:
+            # Huawei's SDC never answers SetGuard, and guards all the same.
+            logger.info("guard was not confirmed", extra={"device_id": device_id, "reason": str(error)})
 
     def _device_offline(self, event: DeviceOffline) -> None:
         if event.cause == "deleted":

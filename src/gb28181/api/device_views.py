@@ -62,6 +62,9 @@ class ProfileView(Model):
     catalog_gap_s: float = Field(description="patience between two parts of a catalogue answer")
     ignore_notified_status: bool = Field(description="it pushes wrong states of its channels: only its catalogue counts")
     coordinate_system: Literal["wgs84", "gcj02", "bd09"] = Field(description="of the positions that it tells")
+    set_guard: Literal["never", "camera", "always"] = Field(
+        description="whether it is told to guard when its alarms are subscribed to; camera: unless it is a recorder"
+    )
     date_header: bool = Field(description="whether 200 to its REGISTER carries the time")
     keep_open_s: float = Field(description="between two packets that keep its NAT open; 0: none")
     digest: Literal["MD5", "SHA-256"] = Field(description="SHA-256 is offered before MD5, which old firmware does not bear")

@@ -79,6 +79,8 @@ class Profile:
         catalog_first_wait_s, catalog_gap_s: Patience for the first part of a catalogue answer and between parts (quirk Q62).
         ignore_notified_status: The states of channels that it pushes are wrong; only its catalogue counts (quirk Q74).
         coordinate_system: Of the positions that it tells (quirk Q50).
+        set_guard: Whether it is told to guard when its alarms are subscribed to: some cameras report none before (quirk Q174).
+            "camera": where the device is a camera itself, and no recorder.
         date_header: Whether 200 to its REGISTER carries the time (quirk Q26).
         keep_open_s: Between two empty lines that keep its NAT open (quirk Q9); 0 for none.
         digest: What it is challenged with: SHA-256 before MD5 (RFC 8760), or MD5 alone, which old firmware needs.
@@ -97,6 +99,7 @@ class Profile:
     catalog_gap_s: float = 30.0
     ignore_notified_status: bool = False
     coordinate_system: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
+    set_guard: Literal["never", "camera", "always"] = "never"
     date_header: bool = True
     keep_open_s: float = 25.0
     digest: Literal["MD5", "SHA-256"] = "MD5"

@@ -35,7 +35,7 @@ class Vendor:
 
 #: The first row that fits counts. What stands in `changes` was seen (the quirk is named); nothing is guessed.
 VENDORS: Final[tuple[Vendor, ...]] = (
-    Vendor("hikvision", "Hikvision", ("hikvision", "海康")),
+    Vendor("hikvision", "Hikvision", ("hikvision", "海康"), MappingProxyType({"set_guard": "camera"})),  # quirk Q174
     Vendor("dahua", "Dahua", ("dahua", "大华"), MappingProxyType({"config_target": "device"})),  # quirk Q55
     Vendor("uniview", "Uniview", ("uniview", "宇视")),
     Vendor("huawei", "Huawei", ("huawei", "华为")),

@@ -27,6 +27,7 @@ export const PROFILE_FIELDS: ProfileField[] = [
   number('catalog_gap_s', 1, 3600),
   toggle('ignore_notified_status'),
   choice('coordinate_system', 'wgs84', 'gcj02', 'bd09'),
+  choice('set_guard', 'never', 'camera', 'always'),
   choice('ptz_target', 'device', 'channel'),
   choice('config_target', 'device', 'channel'),
 ]

@@ -50,6 +50,7 @@ class ProfileChange(Model):
     catalog_gap_s: float | None = Field(None, ge=1, le=3600)
     ignore_notified_status: bool | None = None
     coordinate_system: Literal["wgs84", "gcj02", "bd09"] | None = None
+    set_guard: Literal["never", "camera", "always"] | None = None
     date_header: bool | None = None
     keep_open_s: float | None = Field(None, ge=0, le=600)
     digest: Literal["MD5", "SHA-256"] | None = None
