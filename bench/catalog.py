@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import random
 import re
@@ -100,7 +101,7 @@ class Town:
         self._poll.close()
 
     def _run(self) -> None:
-        for recorder in [one for one, _ in zip(self._unregistered, range(WINDOW), strict=False)]:
+        for recorder in list(itertools.islice(self._unregistered, WINDOW)):
             self._register(recorder, "")
         swept = time.monotonic()
         while not self._ended.is_set():
@@ -138,7 +139,8 @@ class Town:
         rows = [row + b";tag=t" if row.startswith(b"To:") else row for row in kept]
         self._send(recorder, b"SIP/2.0 200 OK\r\n" + b"\r\n".join(rows) + b"\r\nContent-Length: 0\r\n\r\n")
         serial = _SN.search(request)
-        if b"<CmdType>Catalog<" in request and serial is not None and not recorder.serial:
+        is_query = request.startswith(b"MESSAGE") and b"<CmdType>Catalog<" in request
+        if is_query and serial is not None and not recorder.serial:
             recorder.serial = b"<SN>" + serial[1].rjust(10, b"0") + b"</SN>"
             self._send_part(recorder)
 
@@ -242,7 +244,9 @@ class _Lag(threading.Thread):
 def catalog(senders: int = 2000, channels: int = 100, items: int = 4) -> dict[str, Any]:
     """Senders register, are asked and answer; then levels and searches are asked for over the API."""
     flood = "1000000"
-    with platform(SIP__PER_SOURCE_PER_S=flood, SIP__UNAUTHENTICATED_PER_S=flood) as server:
+    settings = {"SIP__PER_SOURCE_PER_S": flood, "SIP__UNAUTHENTICATED_PER_S": flood}
+    settings |= {f"SUBSCRIPTION__{topic}": "false" for topic in ("CATALOG", "ALARM")}
+    with platform(**settings) as server:
         total = senders * channels
         before = server.usage("control")
         town = Town(senders, channels, items, server.sip_port)
