@@ -32,7 +32,7 @@ async def test_rows_older_than_the_limit_go_and_no_others(database: Database):
         await database.open_gap(Gap(KEY, start, start + DAY_US // 2, f"{age} days"))
         await database.add_audit(NOW - timedelta(days=age), "admin", "login", f"{age} days", {})
     await database.open_gap(Gap(KEY, now - 450 * DAY_US, 0, "still lasts"))
-    upkeep = Upkeep(database, keep_days=400, clock=StillClock())
+    upkeep = Upkeep(database, keep_days=400, clock=StillClock(), alarms=AlarmSettings(), positions=PositionSettings())
     await upkeep.run_once()
     assert {gap.cause for gap in await database.gaps_between(KEY, 0, now, limit=100)} == {"399 days", "1 days", "still lasts"}
     assert [entry.target for entry in await database.audit_page(limit=10)] == ["1 days", "399 days"]

@@ -37,8 +37,8 @@ class Upkeep:
         *,
         keep_days: float,
         clock: Clock,
-        alarms: AlarmSettings = AlarmSettings(),
-        positions: PositionSettings = PositionSettings(),
+        alarms: AlarmSettings,
+        positions: PositionSettings,
     ) -> None:
         self._database = database
         self._keep = timedelta(days=keep_days)
