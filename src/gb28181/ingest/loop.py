@@ -16,11 +16,13 @@ from gb28181.ingest.reports import Reporter
 from gb28181.ingest.server import Server
 from gb28181.ingest.service import Ingest, Lateness
 from gb28181.ingest.stream import Moment
+from gb28181.ops.memory import give_back
 
 logger = logging.getLogger(__name__)
 
 _CHECK_S: Final = 0.25
 _STATISTICS_S: Final = 5.0
+_GIVE_BACK_S: Final = 60.0
 _OVERLOADED_TICK_S: Final = 0.080
 _RECOVERED_AFTER: Final = 25
 
@@ -80,6 +82,7 @@ class Loop:
         )
         self._census = Census(ingest, _STATISTICS_S)
         self._check_at = 0.0
+        self._give_back_at = 0.0
         self._stopping = False
 
     def stop(self) -> None:
@@ -109,6 +112,9 @@ class Loop:
             self._check_at = now + _CHECK_S
             self._ingest.check()
             self._reporter.send_due(self._ingest.receiver, now)
+            if now >= self._give_back_at:
+                self._give_back_at = now + _GIVE_BACK_S
+                give_back()
         if self._server.has_control and (frame := self._census.step(now)):
             self._server.tell_control_frame(frame)
 
