@@ -14,9 +14,7 @@ from typing import Final, Literal
 
 from gb28181.errors import Denied
 
-Action = Literal[
-    "live", "segment", "hls", "playback", "export", "snapshot", "upload", "picture", "firmware", "firmware-store"
-]
+Action = Literal["live", "segment", "hls", "playback", "export", "snapshot", "upload", "picture", "firmware", "firmware-store"]
 
 _EXPIRY: Final = struct.Struct(">Q")
 _MAC_BYTES: Final = 16

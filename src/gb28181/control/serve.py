@@ -117,9 +117,10 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
     bound = _own_address() if settings.sip.host in ("0.0.0.0", "::") else settings.sip.host
     told = advertised(parse_rules(settings.sip.advertise), "")
     sip_host, sip_port = (told.host, told.port or started.sip_port) if told else (bound, started.sip_port)
-    sip_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
     if not settings.sip.domain_password:
-        sip_password = "(each device has its own / 每台设备单独设置)"
+        told_password = "(each device has its own / 每台设备单独设置)"  # noqa: S105  words, no password
+    else:
+        told_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
     lines = [
         "",
         f"  Console / 控制台           {scheme}://{here}:{started.http_port}/",
@@ -132,7 +133,7 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
         f"  SIP server / 服务器地址    {sip_host}",
         f"  SIP port / 端口            {sip_port} (UDP, TCP)"
         + (f", {settings.sip.tls_port} (TLS)" if settings.sip.tls_certificate and settings.sip.tls_port else ""),
-        f"  SIP password / 密码        {sip_password}",
+        f"  SIP password / 密码        {told_password}",
         f"  Device ID / 设备编号       {settings.sip.domain}1320000101 (any 20 digits of its own)",
         "",
         f"  Data / 数据目录            {folder.root}",

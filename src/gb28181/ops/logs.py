@@ -33,7 +33,19 @@ _SECRET_TEXT: Final = re.compile(
     """
 )
 #: A text without any of these has nothing to mask; looking for them costs a tenth of the search above.
-_HINTS: Final = ("pass", "pwd", "secret", "token", "nonce", "credential", "authori", "authenticate", "response", "bearer", "://")
+_HINTS: Final = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "nonce",
+    "credential",
+    "authori",
+    "authenticate",
+    "response",
+    "bearer",
+    "://",
+)
 _LONGEST: Final = 8000
 
 
