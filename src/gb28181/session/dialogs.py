@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: Pauses between BYEs that a device within reach does not answer, seconds; after the last one it is given up.
 _PAUSES_S: Final = (30.0, 120.0, 600.0)
 _PATIENCE_S: Final = 1.0
+#: A device that has just refused a call is there: it has the copies of a BYE under way within this time (T2 is 4 s).
+_SETTLE_S: Final = 5.0
 
 
 class Dialogs:
@@ -34,7 +36,7 @@ class Dialogs:
         self._clock = clock
         self._by_call: dict[str, LiveStream] = {}
         self._back: dict[DeviceId, asyncio.Event] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings: dict[asyncio.Task[None], ChannelKey] = {}
 
     async def load(self) -> list[StreamRecord]:
         """What the process before this one left."""
@@ -85,9 +87,22 @@ class Dialogs:
 
     def end_later(self, record: StreamRecord) -> asyncio.Task[None]:
         task = asyncio.create_task(self._say_bye(record), name=f"BYE {record.key}")
-        self._endings.add(task)
+        self._endings[task] = record.key
         task.add_done_callback(self._ended)
         return task
+
+    async def settle(self, key: ChannelKey) -> bool:
+        """Says BYE anew for calls of a channel that its device may still count as running (quirk Q94).
+
+        Returns:
+            Whether there were any, and all of them are over now.
+        """
+        endings = {task for task, of in self._endings.items() if of == key}
+        if not endings:
+            return False
+        self.device_heard(key.device_id)
+        _, pending = await asyncio.wait(endings, timeout=_SETTLE_S)
+        return not pending
 
     async def close(self) -> None:
         """Stops saying BYE; what is not answered stays stored for the next process."""
@@ -96,7 +111,7 @@ class Dialogs:
         await asyncio.gather(*self._endings, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._endings.discard(task)
+        del self._endings[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("ending a dialog failed", exc_info=error)
 

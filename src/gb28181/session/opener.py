@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _MAX_MOVES: Final = 5
 #: Statuses that refuse the transport and not the call.
 _OTHER_TRANSPORT: Final = frozenset({415, 488, 606})
+#: What devices answer that allow one session a channel and have not heard the BYE of the last one (quirk Q94).
+_BUSY: Final = frozenset({400, 480, 486, 500, 503})
 
 
 class _Moved(Exception):
@@ -69,6 +71,7 @@ class Opener:
         refusal = MediaRefused("no transport was offered", status=488)
         offers = deque(self._invitation.transports(stream.key, wish))
         moves = 0
+        settled = False
         while offers:
             transport = stream.transport = offers.popleft()
             receiver, ssrc = await self._reserve(stream)
@@ -86,6 +89,10 @@ class Opener:
             except MediaRefused as error:
                 refusal = error
                 await self.release(stream, "closed")
+                if refusal.status in _BUSY and not settled and await self._dialogs.settle(stream.key):
+                    settled = True
+                    offers.appendleft(transport)
+                    continue
                 if wish or refusal.status not in _OTHER_TRANSPORT:
                     break
                 continue
