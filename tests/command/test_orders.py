@@ -392,7 +392,7 @@ async def test_a_database_that_fails_later_does_not_stop_an_order(world: World):
     came(world, order, 3)
     await settle()
     assert world.commands.orders.get(order.order_id).state is State.DONE
-    assert world.commands.counters["not_saved"]
+    assert world.commands.counters()["not_saved"]
 
 
 def test_an_event_that_changes_nothing_is_nothing(world: World):

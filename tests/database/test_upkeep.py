@@ -36,9 +36,9 @@ async def test_rows_older_than_the_limit_go_and_no_others(database: Database):
     await upkeep.run_once()
     assert {gap.cause for gap in await database.gaps_between(KEY, 0, now, limit=100)} == {"399 days", "1 days", "still lasts"}
     assert [entry.target for entry in await database.audit_page(limit=10)] == ["1 days", "399 days"]
-    assert upkeep.counters == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "failed": 0}
+    assert upkeep.counters() == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "background_failures": 0}
     await upkeep.run_once()
-    assert upkeep.counters == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "failed": 0}
+    assert upkeep.counters() == {"gaps": 2, "audit": 2, "alarms": 0, "track_points": 0, "background_failures": 0}
 
 
 async def test_alarms_and_tracks_go_by_their_own_age_and_number(database: Database):
@@ -54,7 +54,7 @@ async def test_alarms_and_tracks_go_by_their_own_age_and_number(database: Databa
         positions=PositionSettings(keep_days=0.01),
     )
     await upkeep.run_once()
-    assert (upkeep.counters["alarms"], upkeep.counters["track_points"]) == (2, 6)
+    assert (upkeep.counters()["alarms"], upkeep.counters()["track_points"]) == (2, 6)
     assert len(await database.last_alarms(10)) == 4
 
 

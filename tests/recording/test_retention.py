@@ -49,7 +49,7 @@ async def test_a_row_stays_as_long_as_its_file() -> None:
     service = retention(world, 400 * HOUR)
     assert await service.run_once() == 1
     assert [segment.path for segment in world.segments] == ["p/1/0"]
-    assert service.counters["failed"] == 1
+    assert service.counters()["failed"] == 1
 
 
 async def test_recordings_of_a_removed_device_stay_their_time() -> None:
@@ -65,7 +65,7 @@ async def test_a_full_volume_gives_up_the_oldest_even_under_the_guarantee() -> N
     service = retention(world, HOUR, min_free_mib=0)
     world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
     await service.run_once()
-    assert service.counters["breached"] == 1
+    assert service.counters()["breached"] == 1
     assert world.segments[0].start > NOW
     assert world.segments[-1].start == NOW + 2700 * SECOND
 

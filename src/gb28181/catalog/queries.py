@@ -88,7 +88,7 @@ class CatalogQueries:
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
         counters: Counter[str],
-        start: Callable[[Coroutine[Any, Any, None]], None],
+        start: Callable[[Coroutine[Any, Any, None]], object],
         changed: Callable[[], None],
         ended: Callable[[DeviceId], None],
     ) -> None:

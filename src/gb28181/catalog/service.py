@@ -6,14 +6,14 @@ Items are taken over as they arrive; `queries.py` decides when an answer is comp
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.levels import Level, Levels
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job, SubtreeChanged, View
@@ -30,8 +30,6 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
 from gb28181.ports import ChannelStore, SipRequest
 from gb28181.router import Inbound
-
-logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.5
 _INDEX_S: Final = 0.05
@@ -62,6 +60,7 @@ class CatalogService:
         self._registry = Registry(max_items=settings.max_items, gone_after=settings.gone_after)
         self._levels = Levels(self._registry, devices, monotonic=monotonic)
         self._counters: Counter[str] = Counter()
+        self._background = Background()
         self._queries = CatalogQueries(
             settings,
             self._registry,
@@ -72,12 +71,10 @@ class CatalogService:
             monotonic=monotonic,
             jitter=jitter,
             counters=self._counters,
-            start=self._start,
+            start=lambda work: self._background.start(work, "catalogue query"),
             changed=self._publish_changes,
             ended=self._replay,
         )
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         bus.subscribe(DeviceRegistered, self._device_registered)
         bus.subscribe(DeviceOnline, self._device_online)
         bus.subscribe(DeviceOffline, self._device_offline)
@@ -91,17 +88,13 @@ class CatalogService:
             self._levels.changed(device_id)
 
     async def __aenter__(self) -> CatalogService:
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._start(self._run_timer())
-        self._start(self._run_index())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "catalogue timer", forever=True)
+        self._background.spawn(self._run_index, "catalogue index", forever=True)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        group, self._group = self._group, None
-        for task in self._tasks:
-            task.cancel()
-        if group is not None:
-            await group.__aexit__(None, None, None)
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     # --- what others ask -------------------------------------------------------------------------------------------
 
@@ -190,7 +183,8 @@ class CatalogService:
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return {**self._counters, "channels_refused": self._registry.overflow}
+        refused, failures = self._registry.overflow, self._background.failures
+        return {**self._counters, "channels_refused": refused, "background_failures": failures}
 
     def gauges(self) -> dict[str, int]:
         """How many channels are listed, and how many devices are being asked now."""
@@ -285,21 +279,6 @@ class CatalogService:
         while True:
             await asyncio.sleep(pause)
             pause = _INDEX_S if self._levels.work() else _TICK_S
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._group is None:
-            work.close()
-            return
-        task = self._group.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:  # border of background tasks: a fault in one must not end the others
-            self._counters["background_failures"] += 1
-            logger.exception("background task failed")
 
     # --- devices come and go ---------------------------------------------------------------------------------------
 

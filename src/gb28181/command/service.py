@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.command.configuration import Channels, Configurations
@@ -150,9 +150,7 @@ class CommandService:
             lasts_s=settings.upgrade_timeout_s,
         )
         self._shared: dict[tuple[str, DeviceId, str], tuple[float, asyncio.Future[Any]]] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.counters: Counter[str] = self.orders.counters
+        self._background = Background(most=_MOST_TASKS)
         bus.subscribe(DeviceOffline, self._offline)
         bus.subscribe(DeviceRegistered, self._registered)
 
@@ -162,36 +160,19 @@ class CommandService:
         await self.orders.load()
 
     async def __aenter__(self) -> CommandService:
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._start(self._run_timer())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "order timer", forever=True)
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        group, self._group = self._group, None
-        for task in self._tasks:
-            task.cancel()
-        if group is not None:
-            await group.__aexit__(None, None, None)
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return {**self.orders.counters, "background_failures": self._background.failures}
 
     def _start(self, work: Coroutine[Any, Any, None]) -> bool:
-        if self._group is None or len(self._tasks) >= _MOST_TASKS:
-            work.close()
-            return False
-        task = self._group.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _task: work.close())  # cancelled before its first step, it would be lost
-        return True
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Gb28181Error as error:
-            self.counters["background_refused"] += 1
-            logger.warning("order not looked after: %s", error)
-        except Exception:  # border of background tasks: a fault in one must not end the others
-            self.counters["background_failures"] += 1
-            logger.exception("background task failed")
+        return self._background.start(work, "command to a device") is not None
 
     async def _run_timer(self) -> None:
         while True:

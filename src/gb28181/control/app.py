@@ -331,7 +331,8 @@ class Control:
         sip = self._settings.sip
         # What is told to devices is what a person types into them: the advertised address and port where there is one.
         told = self.sip.local_for(Address("192.0.2.1", 5060), "udp")
-        return SipAccess(sip.server_id, sip.domain, told.host, told.port)
+        tls_port = self.sip.local_for(Address("192.0.2.1", 5061), "tls").port if sip.tls_certificate else 0
+        return SipAccess(sip.server_id, sip.domain, told.host, told.port, tls_port=tls_port)
 
     def _device_url(self, device_id: DeviceId) -> str:
         """Where a device reaches our HTTP port.
@@ -395,13 +396,13 @@ class Control:
             ("router_events", "Requests by outcome", self.router.counters),
             ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
             ("media_status_events", "MediaStatus by outcome", lambda: self.media_statuses.counters),
-            ("recording_events", "Segments, bytes, attempts, failures", lambda: self.recordings.counters),
-            ("retention_events", "Segments and bytes deleted", lambda: self.retention.counters),
-            ("command_events", "Orders to devices by kind and state", lambda: self.commands.counters),
+            ("recording_events", "Segments, bytes, attempts, failures", self.recordings.counters),
+            ("retention_events", "Segments and bytes deleted", self.retention.counters),
+            ("command_events", "Orders to devices by kind and state", self.commands.counters),
             ("alarm_events", "Alarms received, raised, dropped, acknowledged; copies and resets", self.alarms.counters),
             ("position_events", "Positions received, discarded, refused", self.positions.counters),
             ("subscription_events", "SUBSCRIBE and NOTIFY by outcome", self.subscriptions.counters),
-            ("upkeep_events", "Old rows deleted", lambda: self.upkeep.counters),
+            ("upkeep_events", "Old rows deleted", self.upkeep.counters),
         ):
             metrics.counter(name, text, _floats(read), labels=("event",))
         for name, text, read in (

@@ -57,7 +57,7 @@ class Addresses:
         bus: Bus,
         monotonic: Callable[[], float],
         counters: Counter[str],
-        start: Callable[[Coroutine[Any, Any, None]], None],
+        start: Callable[[Coroutine[Any, Any, None]], object],
         alive: Callable[[Peer], None],
     ) -> None:
         self._directory = directory

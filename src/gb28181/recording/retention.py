@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
@@ -53,18 +54,21 @@ class RetentionService:
         self._clock = clock
         self._pass_s = pass_s
         self._volumes: dict[str, VolumeState] = {}
-        self._task: asyncio.Task[None] | None = None
-        self.counters: dict[str, int] = {"segments": 0, "bytes": 0, "evicted": 0, "breached": 0, "failed": 0}
+        self._background = Background()
+        self._counters: dict[str, int] = {"segments": 0, "bytes": 0, "evicted": 0, "breached": 0, "failed": 0}
         bus.subscribe(Statistics, self._statistics)
 
     async def __aenter__(self) -> RetentionService:
-        self._task = asyncio.create_task(self._run(), name="retention")
+        await self._background.__aenter__()
+        self._background.spawn(self._run, "retention", forever=True)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return {**self._counters, "background_failures": self._background.failures}
 
     def volumes(self) -> list[VolumeState]:
         return list(self._volumes.values())
@@ -105,7 +109,7 @@ class RetentionService:
             complete=True,
         )
         for breach in decision.breaches:
-            self.counters["breached"] += 1
+            self._counters["breached"] += 1
             logger.error(
                 "recordings deleted before their time: the volume is full",
                 extra={"volume": state.volume, "channel": str(breach.channel), "bytes": breach.bytes},
@@ -115,7 +119,7 @@ class RetentionService:
                 "a volume runs full and holds nothing more to delete: free or add space",
                 extra={"volume": state.volume, "missing_bytes": decision.short_bytes},
             )
-        self.counters["evicted"] += len(decision.evicted)
+        self._counters["evicted"] += len(decision.evicted)
         return await self._remove([oldest[stored.segment] for stored in decision.remove])
 
     async def _remove(self, segments: Sequence[Segment]) -> int:
@@ -131,9 +135,9 @@ class RetentionService:
                 gone = [segment for segment in part if segment.path not in failed]
                 await self._store.delete_segments([segment.segment_id for segment in gone])
                 removed += len(gone)
-                self.counters["segments"] += len(gone)
-                self.counters["bytes"] += sum(segment.bytes for segment in gone)
-                self.counters["failed"] += len(failed)
+                self._counters["segments"] += len(gone)
+                self._counters["bytes"] += sum(segment.bytes for segment in gone)
+                self._counters["failed"] += len(failed)
         return removed
 
     def _policy(self, key: ChannelKey) -> Policy:
@@ -154,9 +158,4 @@ class RetentionService:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._pass_s)
-            try:
-                await self.run_once()
-            except Gb28181Error as error:
-                logger.warning("retention pass put off", extra={"reason": str(error)})
-            except Exception:  # border: a background task that must never end
-                logger.exception("retention pass failed")
+            await self.run_once()

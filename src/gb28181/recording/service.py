@@ -8,15 +8,15 @@ goes to the gap ledger with its cause.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
 from gb28181.clock import Clock, from_us, rfc3339
@@ -38,8 +38,6 @@ from gb28181.recording.model import (
     merged,
 )
 from gb28181.session.model import IngestUp, StreamDown
-
-logger = logging.getLogger(__name__)
 
 _PER_DEVICE: Final = 4
 _AT_ONCE: Final = 200
@@ -119,11 +117,10 @@ class RecordingService:
         self._passed_at = -1.0
         self._downs: dict[ChannelKey, str] = {}
         self._opening: dict[DeviceId, int] = defaultdict(int)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._wake = asyncio.Event()
-        self._reconciler: asyncio.Task[None] | None = None
         self._paused = True
-        self.counters: dict[str, int] = {"segments": 0, "bytes": 0, "attempts": 0, "failures": 0}
+        self._counters: dict[str, int] = {"segments": 0, "bytes": 0, "attempts": 0, "failures": 0}
         bus.subscribe(StreamDown, self._stream_down)
         bus.subscribe(Progress, self._progress)
         bus.subscribe(DeviceOnline, lambda event: self._device_back(event.device_id))
@@ -135,14 +132,12 @@ class RecordingService:
         for channel in self._channels.all_channels():
             if self._wants(channel):
                 self._due.add(channel.key)
-        self._reconciler = asyncio.create_task(self._run(), name="recording reconciler")
+        await self._background.__aenter__()
+        self._background.spawn(self._run, "recording reconciler", forever=True)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        tasks = [*self._tasks, *([self._reconciler] if self._reconciler else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     def begin(self) -> None:
         """Starts opening streams: called once the ingests have said what still runs, so that nothing is opened twice."""
@@ -206,6 +201,10 @@ class RecordingService:
 
     def retention_of(self, channel: Channel) -> float:
         return channel.retention_hours or self._settings.retention_hours
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return {**self._counters, "background_failures": self._background.failures}
 
     def counts(self) -> dict[str, int]:
         """`due` channels and how many of them are `recording` now."""
@@ -302,8 +301,8 @@ class RecordingService:
         await self._note_holes_before(segments)
         await self._store.add_segments(segments)
         for segment in segments:
-            self.counters["segments"] += 1
-            self.counters["bytes"] += segment.bytes
+            self._counters["segments"] += 1
+            self._counters["bytes"] += segment.bytes
             await self._store.close_gap(segment.key, segment.start, shortest=self._shortest_gap)
             if segment.end_cause != "rotated" and self._is_due(segment.key) and not self._writes(segment.key, segment.end):
                 await self._store.open_gap(Gap(segment.key, segment.end, 0, self._cause(segment)))
@@ -346,7 +345,7 @@ class RecordingService:
         attempt.message = ""
         attempt.failures = 0
         attempt.since = attempt.since or from_us(at)
-        self._start(self._store.close_gap(key, at, shortest=self._shortest_gap))
+        self._background.start(self._store.close_gap(key, at, shortest=self._shortest_gap), "end of a gap")
         self._bus.publish(RecordingChanged(key, "always", "recording"))
 
     def _ingest_up(self, event: IngestUp) -> None:
@@ -423,12 +422,8 @@ class RecordingService:
             except TimeoutError:
                 pass
             self._wake.clear()
-            if self._paused:
-                continue
-            try:
+            if not self._paused:
                 self._reconcile(asyncio.get_running_loop().time())
-            except Exception:  # border: a background task that must never end
-                logger.exception("recording reconciler failed")
 
     def _reconcile(self, now: float) -> None:
         """Opens what is due and not recording; every channel keeps its own pace."""
@@ -447,7 +442,7 @@ class RecordingService:
             total += 1
             attempt.is_running = True
             self._opening[key.device_id] += 1
-            self._start(self._open(self._channels.channel(key), attempt))
+            self._background.start(self._open(self._channels.channel(key), attempt), f"recording {key}")
             if total >= _AT_ONCE:
                 break
 
@@ -473,12 +468,12 @@ class RecordingService:
 
     async def _open(self, channel: Channel, attempt: Attempt) -> None:
         key = channel.key
-        self.counters["attempts"] += 1
+        self._counters["attempts"] += 1
         loop = asyncio.get_running_loop()
         try:
             await self._streams.hold_for_recording(key, transport=attempt.transport)
         except NoPicture as error:
-            self.counters["failures"] += 1
+            self._counters["failures"] += 1
             attempt.failures += 1
             attempt.message = str(error)
             # A caller's wish may be one that this device cannot fulfil; recording matters more than the wish.
@@ -512,13 +507,3 @@ class RecordingService:
     def _stop(self, key: ChannelKey) -> None:
         self._due.drop(key)
         self._streams.release_recording(key)
-
-    def _start(self, work: Any) -> None:
-        task: asyncio.Task[Any] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("recording task failed", exc_info=error)
