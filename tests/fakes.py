@@ -292,6 +292,8 @@ class FakeAlarmStore:
             if (before is None or (to_us(alarm.at), alarm.alarm_id) < before)
             and wanted.device_id in ("", alarm.device_id)
             and wanted.acknowledged in (None, bool(alarm.acknowledged_by))
+            and (wanted.start is None or wanted.start <= to_us(alarm.at))
+            and (wanted.end is None or to_us(alarm.at) < wanted.end)
         ][:limit]
 
 

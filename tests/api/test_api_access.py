@@ -110,7 +110,7 @@ async def test_system_tells_counts_volumes_and_what_to_type_into_a_camera(world:
     assert [(v["number"], v["free_bytes"]) for v in answer["volumes"]] == [(1, 40), (None, 1)]
     assert answer["sip"] == {
         "server_id": "34020000002000000001", "domain": "3402000000", "host": "192.168.1.1", "port": 5060,
-        "transports": ["udp", "tcp"],
+        "transports": ["udp", "tcp"], "tls_port": None,
     }  # fmt: skip
     assert "password" not in str(answer)
 

@@ -66,6 +66,23 @@ async def test_an_operator_acknowledges_an_alarm_once_and_it_is_audited(alarms: 
     assert len(open_ones["items"]) == 4
 
 
+async def test_all_that_fit_are_acknowledged_a_hundred_at_a_time_and_audited_in_one_line(alarms: World):
+    for number in range(10, 115):
+        alarms.alarm_store.save_alarm(alarm(number, priority=4))
+    assert await alarms.call("GET", "/alarms/open", user="viewer") == {"count": 100, "more": True}
+    wish = {"start": (NOW + timedelta(seconds=10)).isoformat(), "priority": 4, "note": "演练"}
+    first = await alarms.call("POST", "/alarms/acknowledge", user="operator", json=wish)
+    assert first == {"acknowledged": 100, "more": True}
+    rest = await alarms.call("POST", "/alarms/acknowledge", user="operator", json=wish)
+    assert rest == {"acknowledged": 5, "more": False}
+    assert await alarms.call("GET", "/alarms/open", user="viewer") == {"count": 5, "more": False}
+    newest = (await alarms.call("GET", "/alarms?limit=1"))["items"][0]
+    assert (newest["acknowledged_by"], newest["note"]) == ("operator", "演练")
+    assert [entry for entry in alarms.users.audit if "alarm" in entry[1]] == [("operator", "alarm.acknowledge_all", "*")] * 2
+    await alarms.call("POST", "/alarms/acknowledge", user="viewer", status=403, json=wish)
+    await alarms.call("POST", "/alarms/acknowledge", user="operator", status=400, json={"acknowledged": True})
+
+
 async def test_a_viewer_neither_acknowledges_nor_resets(alarms: World):
     for action in ("acknowledge", "reset"):
         await alarms.call("POST", f"/alarms/{to_us(NOW)}/{action}", user="viewer", status=403, json={})

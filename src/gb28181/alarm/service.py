@@ -181,6 +181,25 @@ class AlarmService:
         self._bus.publish(AlarmAcknowledged(alarm_id, alarm.device_id, alarm.channel_id, user, alarm.note))
         return alarm
 
+    async def acknowledge_all(self, wanted: AlarmFilter, *, user: str, note: str = "", limit: int) -> tuple[int, bool]:
+        """Acknowledges open alarms, the newest first.
+
+        Returns:
+            How many were, at most `limit`, and whether there are more.
+
+        Raises:
+            Invalid: The note is too long.
+        """
+        found = await self.page(replace(wanted, acknowledged=False), limit=limit + 1)
+        done = 0
+        for alarm in found[:limit]:
+            try:
+                await self.acknowledge(alarm.alarm_id, user=user, note=note)
+            except (Conflict, NotFound):
+                continue  # somebody else has, or it has just become too old
+            done += 1
+        return done, len(found) > limit
+
     async def reset(self, alarm_id: int, *, user: str) -> Alarm:
         """Has the device report again what this alarm has latched (§9.3, AlarmCmd).
 

@@ -176,13 +176,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class SipAccess:
-    """What is typed into a camera, but the password."""
+    """What is typed into a camera, but the password. `tls_port`: 0 where SIP over TLS is not offered."""
 
     server_id: str
     domain: str
     host: str
     port: int
     transports: Sequence[str] = ("udp", "tcp")
+    tls_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

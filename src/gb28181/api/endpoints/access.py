@@ -67,13 +67,17 @@ class VolumeView(Model):
 
 
 class SipView(Model):
-    """What to type into a camera. The password is not shown; a device can be given one of its own."""
+    """What to type into a camera. The password is not shown; a device can be given one of its own.
+
+    `tls_port`: of SIP over TLS, null where it is not configured.
+    """
 
     server_id: str
     domain: str
     host: str
     port: int
     transports: list[str]
+    tls_port: int | None
 
 
 class SystemView(Model):
@@ -165,7 +169,14 @@ async def system(call: Call[None, None]) -> SystemView:
         parts=[
             PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in services.health().parts
         ],
-        sip=SipView(server_id=sip.server_id, domain=sip.domain, host=sip.host, port=sip.port, transports=list(sip.transports)),
+        sip=SipView(
+            server_id=sip.server_id,
+            domain=sip.domain,
+            host=sip.host,
+            port=sip.port,
+            transports=list(sip.transports),
+            tls_port=sip.tls_port or None,
+        ),
     )
 
 

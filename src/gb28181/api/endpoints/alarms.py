@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from gb28181.alarm.model import EVENTS, METHODS, TYPES, Alarm, AlarmFilter, Words, words_of_method, words_of_type
@@ -15,8 +17,11 @@ from gb28181.clock import to_us
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 
+#: What one request counts, and what one acknowledges.
+_MOST: Final = 100
 
-class AlarmsQuery(Page):
+
+class Wanted(Model):
     """`start` and `end` bound the time of the alarm, `end` not included."""
 
     device_id: str = Field("", max_length=64)
@@ -24,9 +29,12 @@ class AlarmsQuery(Page):
     method: int | None = Field(None, ge=0, le=10_000, description="AlarmMethod: 2 device, 5 video …; GET /alarms/words")
     type: int | None = Field(None, ge=0, le=10_000, description="AlarmType of the method")
     priority: int | None = Field(None, ge=1, le=4, description="this one or graver; 1 is the gravest")
-    acknowledged: bool | None = None
     start: Moment | None = None
     end: Moment | None = None
+
+
+class AlarmsQuery(Wanted, Page):
+    acknowledged: bool | None = None
 
 
 class WordsView(Model):
@@ -73,6 +81,24 @@ class Acknowledgement(Model):
     note: str = Field("", max_length=1000, description="what was done about it")
 
 
+class AcknowledgeAll(Wanted):
+    note: str = Field("", max_length=1000, description="what was done about them")
+
+
+class Acknowledged(Model):
+    """`more`: there are others, which the same request again acknowledges."""
+
+    acknowledged: int
+    more: bool
+
+
+class OpenAlarms(Model):
+    """`more`: there are more than are counted."""
+
+    count: int
+    more: bool
+
+
 class TypeView(Model):
     method: int
     type: int
@@ -105,16 +131,7 @@ class Floods(Model):
 async def list_alarms(call: Call[AlarmsQuery, None]) -> AlarmPage:
     """Lists alarms, newest first."""
     query = call.query
-    wanted = AlarmFilter(
-        device_id=query.device_id,
-        channel_id=query.channel_id,
-        method=query.method,
-        alarm_type=query.type,
-        priority=query.priority,
-        acknowledged=query.acknowledged,
-        start=None if query.start is None else to_us(query.start),
-        end=None if query.end is None else to_us(query.end),
-    )
+    wanted = _filter(query, query.acknowledged)
     cursors = Cursors(call.services.link_key, f"alarms {wanted!r}")
     before: tuple[int, int] | None = None
     if query.cursor is not None:
@@ -124,6 +141,26 @@ async def list_alarms(call: Call[AlarmsQuery, None]) -> AlarmPage:
     page = found[: query.limit]
     following = cursors.write((to_us(page[-1].at), page[-1].alarm_id)) if len(found) > query.limit else None
     return AlarmPage(items=[_view(call.services, alarm) for alarm in page], next=following)
+
+
+@route("GET", "/alarms/open", right="view", response=OpenAlarms)
+async def open_alarms(call: Call[None, None]) -> OpenAlarms:
+    """Counts alarms that nobody has acknowledged, up to a hundred."""
+    found = await call.services.alarms.page(AlarmFilter(acknowledged=False), limit=_MOST + 1)
+    return OpenAlarms(count=min(len(found), _MOST), more=len(found) > _MOST)
+
+
+@route("POST", "/alarms/acknowledge", right="operate", request=AcknowledgeAll, response=Acknowledged)
+async def acknowledge_alarms(call: Call[None, AcknowledgeAll]) -> Acknowledged:
+    """Notes that the caller has seen to all alarms that fit, the newest first, up to a hundred at a time."""
+    body = call.body
+    done, more = await call.services.alarms.acknowledge_all(
+        _filter(body, False), user=call.caller.username, note=body.note, limit=_MOST
+    )
+    if done:
+        told = body.model_dump(mode="json", exclude_defaults=True)
+        await call.audit("alarm.acknowledge_all", body.device_id or "*", acknowledged=done, **told)
+    return Acknowledged(acknowledged=done, more=more)
 
 
 @route("GET", "/alarms/words", right="view", response=AlarmWords)
@@ -174,6 +211,19 @@ async def reset_alarm_of(call: Call[None, None]) -> AlarmView:
     alarm = await call.services.alarms.reset(_number(call), user=call.caller.username)
     await call.audit("alarm.reset", alarm.alarm_id, device_id=alarm.device_id, source_id=alarm.source_id)
     return _view(call.services, alarm)
+
+
+def _filter(wanted: Wanted, acknowledged: bool | None) -> AlarmFilter:
+    return AlarmFilter(
+        device_id=wanted.device_id,
+        channel_id=wanted.channel_id,
+        method=wanted.method,
+        alarm_type=wanted.type,
+        priority=wanted.priority,
+        acknowledged=acknowledged,
+        start=None if wanted.start is None else to_us(wanted.start),
+        end=None if wanted.end is None else to_us(wanted.end),
+    )
 
 
 def _number(call: Call[None, None] | Call[None, Acknowledgement]) -> int:
@@ -235,5 +285,5 @@ def _channel_name(services: Services, alarm: Alarm) -> str:
 
 
 ROUTES: tuple[Route, ...] = (
-    list_alarms, alarm_words, alarm_floods, get_alarm, acknowledge_alarm, reset_alarm_of,
+    list_alarms, open_alarms, alarm_words, alarm_floods, get_alarm, acknowledge_alarms, acknowledge_alarm, reset_alarm_of,
 )  # fmt: skip
