@@ -10,7 +10,6 @@ from gb28181.sip.endpoint import SipEndpoint
 from gb28181.sip.framing import StreamFramer
 from gb28181.sip.message import Request, Response
 from gb28181.sip.parser import parse_datagram
-from gb28181.sip.subscription import Notifier
 from gb28181.sip.transaction import Flow, RequestArrived
 
 from .link import endpoint
@@ -128,7 +127,7 @@ def test_q36_a_probe_for_life_is_answered_with_what_we_allow(transport: str) -> 
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_w6_a_subscription_without_a_time_is_granted_an_hour(transport: str) -> None:
+def test_w6_a_subscription_without_a_time_is_read(transport: str) -> None:
     (message,) = read("w6-huawei-subscribe-without-expires", transport, endpoint(PLATFORM))
-    assert Notifier().subscribed(message.header("expires"), 0.0) == 3600
+    assert message.header("expires") == ""
     assert message.header("event") == "Catalog;id=1"
