@@ -159,8 +159,8 @@ async def test_an_invite_to_where_the_device_was_is_sent_again_to_where_it_is(ev
             "INVITE udp",
         ]
         assert len(world.receivers) == 1
-        assert sessions.counters["redirected"] == 1
-        assert sessions.counters["failed"] == 0
+        assert sessions.counters()["redirected"] == 1
+        assert sessions.counters()["failed"] == 0
 
 
 async def test_an_invite_is_left_alone_when_the_device_registers_from_where_it_was() -> None:

@@ -394,7 +394,7 @@ class Control:
             ("exchange_events", "Commands sent, repeated, failed by stage", self.exchanges.counters),
             ("ptz_events", "Movements and stops of cameras by kind and cause", self.ptz.counters),
             ("router_events", "Requests by outcome", self.router.counters),
-            ("session_events", "Streams opened, failed, adopted, ended", lambda: self.sessions.counters),
+            ("session_events", "Streams opened, failed, adopted, ended", self.sessions.counters),
             ("media_status_events", "MediaStatus by outcome", lambda: self.media_statuses.counters),
             ("recording_events", "Segments, bytes, attempts, failures", self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", self.retention.counters),

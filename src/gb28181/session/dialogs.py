@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 from typing import Final
 
+from gb28181.background import Background
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
 from gb28181.device.model import Route
@@ -27,13 +28,20 @@ _SETTLE_S: Final = 5.0
 
 
 class Dialogs:
-    """Knows the dialog of every live stream and what of it is on disk."""
+    """Knows the dialog of every live stream and what of it is on disk.
 
-    def __init__(self, *, signalling: Signalling, devices: Devices, store: StreamStore, clock: Clock) -> None:
+    Args:
+        background: Says BYE; what is not answered when it ends stays stored for the next process.
+    """
+
+    def __init__(
+        self, *, signalling: Signalling, devices: Devices, store: StreamStore, clock: Clock, background: Background
+    ) -> None:
         self._signalling = signalling
         self._devices = devices
         self._store = store
         self._clock = clock
+        self._background = background
         self._by_call: dict[str, LiveStream] = {}
         self._back: dict[DeviceId, asyncio.Event] = {}
         self._endings: dict[asyncio.Task[None], ChannelKey] = {}
@@ -83,13 +91,16 @@ class Dialogs:
 
     async def end(self, record: StreamRecord) -> None:
         """Says BYE and goes on after a second at most: the camera stops at once, its answer may take 32 s on a dead line."""
-        await asyncio.wait({self.end_later(record)}, timeout=_PATIENCE_S)
+        if (ending := self.end_later(record)) is not None:
+            await asyncio.wait({ending}, timeout=_PATIENCE_S)
 
-    def end_later(self, record: StreamRecord) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._say_bye(record), name=f"BYE {record.key}")
-        self._endings[task] = record.key
-        task.add_done_callback(self._ended)
-        return task
+    def end_later(self, record: StreamRecord) -> asyncio.Task[None] | None:
+        """Says BYE until it is answered or given up."""
+        ending = self._background.start(self._say_bye(record), f"BYE {record.key}")
+        if ending is not None:
+            self._endings[ending] = record.key
+            ending.add_done_callback(self._endings.pop)
+        return ending
 
     async def settle(self, key: ChannelKey) -> bool:
         """Says BYE anew for calls of a channel that its device may still count as running (quirk Q94).
@@ -103,17 +114,6 @@ class Dialogs:
         self.device_heard(key.device_id)
         _, pending = await asyncio.wait(endings, timeout=_SETTLE_S)
         return not pending
-
-    async def close(self) -> None:
-        """Stops saying BYE; what is not answered stays stored for the next process."""
-        for task in list(self._endings):
-            task.cancel()
-        await asyncio.gather(*self._endings, return_exceptions=True)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._endings[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("ending a dialog failed", exc_info=error)
 
     async def _say_bye(self, record: StreamRecord) -> None:
         """BYE until it is answered or given up; the record stays until then, for the next process.

@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, from_us
@@ -78,7 +80,8 @@ class SessionService:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._dialogs = Dialogs(signalling=signalling, devices=devices, store=store, clock=clock)
+        self._background = Background()
+        self._dialogs = Dialogs(signalling=signalling, devices=devices, store=store, clock=clock, background=self._background)
         self._opener = Opener(
             media, sip, signalling=signalling, ingests=ingests, devices=devices, dialogs=self._dialogs, clock=clock
         )
@@ -89,9 +92,7 @@ class SessionService:
         self._viewers: dict[ChannelKey, int] = {}
         self._viewed_at: dict[ChannelKey, float] = {}
         self._viewers_heard_at: float | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._sweeper: asyncio.Task[None] | None = None
-        self.counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
+        self._counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
         bus.subscribe(Progress, self._progress)
         bus.subscribe(Statistics, self._statistics)
         bus.subscribe(StreamEnded, self._ended_by_ingest)
@@ -103,16 +104,12 @@ class SessionService:
         bus.subscribe(DeviceOnline, lambda event: self._dialogs.device_heard(event.device_id))
 
     async def __aenter__(self) -> SessionService:
-        self._sweeper = asyncio.create_task(self._sweep(), name="session sweep")
+        await self._background.__aenter__()
+        self._background.spawn(self._sweep, "session sweep", forever=True)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        if self._sweeper:
-            self._sweeper.cancel()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *([self._sweeper] if self._sweeper else []), return_exceptions=True)
-        await self._dialogs.close()
+    async def __aexit__(self, *error: object) -> None:
+        await self._background.__aexit__(*error)
 
     async def load(self) -> None:
         """Reads the dialogs of the process before this one; each waits for its ingest to say whether it still runs."""
@@ -123,6 +120,10 @@ class SessionService:
     async def shutdown(self) -> None:
         """Ends every stream with BYE, as an operator who stops the server expects."""
         await asyncio.gather(*(self._close(stream, "stopped") for stream in list(self._streams.values())))
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return {**self._counters, "background_failures": self._background.failures}
 
     # --- what callers ask --------------------------------------------------------------------------------------
 
@@ -256,7 +257,7 @@ class SessionService:
             await self._close(stream, "cancelled")
             raise
         except NoPicture as error:
-            self.counters["failed"] += 1
+            self._counters["failed"] += 1
             stream.settle(error)
             self._bus.publish(StreamFailed(stream.key, error.stage, str(error), error.detail))
             logger.info("no picture", extra={"channel": str(stream.key), "stage": error.stage, "reason": str(error)})
@@ -267,7 +268,7 @@ class SessionService:
             stream.settle(NoPicture(f"internal error: {type(error).__name__}", stage=stream.stage))
             await self._close(stream, "failed")
             return
-        self.counters["opened"] += 1
+        self._counters["opened"] += 1
         stream.settle(None)
         self._bus.publish(StreamUp(stream.key, stream.stream_id))
         logger.info("stream up", extra={"channel": str(stream.key), "transport": stream.transport})
@@ -295,7 +296,8 @@ class SessionService:
         if stream.opener is not None and not stream.opener.done() and stream.opener is not asyncio.current_task():
             stream.opener.cancel()
         stream.settle(NoPicture("the stream was closed while it was opened", stage=stream.stage))
-        await asyncio.shield(self._start(self._tear_down(stream, cause, bye)))
+        if (ending := self._start(self._tear_down(stream, cause, bye))) is not None:
+            await asyncio.shield(ending)
 
     async def _tear_down(self, stream: LiveStream, cause: str, bye: bool) -> None:
         was_up = stream.stage is Stage.FIRST_KEY_FRAME
@@ -317,7 +319,7 @@ class SessionService:
             if cause in ("closed", "stopped", "failed", "cancelled"):
                 self._sessions.pop(session_id, None)
         if was_up:
-            self.counters["ended"] += 1
+            self._counters["ended"] += 1
             logger.info("stream down", extra={"channel": str(stream.key), "cause": cause})
             self._bus.publish(StreamDown(stream.key, stream.stream_id, cause, stage))
 
@@ -357,7 +359,7 @@ class SessionService:
     def _device_moved(self, device_id: DeviceId) -> None:
         for stream in self._streams.values():
             if stream.key.device_id == device_id and self._opener.redirect(stream):
-                self.counters["redirected"] += 1
+                self._counters["redirected"] += 1
 
     def _ingest_up(self, event: IngestUp) -> None:
         self._start(self._reconcile(event))
@@ -411,7 +413,7 @@ class SessionService:
         self._sessions[session_id] = Session(session_id, record.key, "adopted", self._clock.utc())
         self._viewed_at[record.key] = asyncio.get_running_loop().time()
         stream.holders.add(session_id)
-        self.counters["adopted"] += 1
+        self._counters["adopted"] += 1
         logger.info("stream adopted", extra={"channel": str(record.key), "call_id": record.dialog.call_id})
         if stream.stage is Stage.FIRST_KEY_FRAME:
             stream.settle(None)
@@ -440,10 +442,7 @@ class SessionService:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(0.5)
-            try:
-                self._sweep_once(asyncio.get_running_loop().time())
-            except Exception:  # border: a background task that must never end
-                logger.exception("session sweep failed")
+            self._sweep_once(asyncio.get_running_loop().time())
 
     def _sweep_once(self, now: float) -> None:
         """Ends streams that fell silent, and sessions that nobody watches."""
@@ -475,16 +474,8 @@ class SessionService:
             recording=stream.is_recorded,
         )
 
-    def _start(self, work: Any) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("session task failed", exc_info=error)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        return self._background.start(work, "stream")
 
 
 _END_CAUSES: Final[dict[str, EndCause]] = {"silent": "silent", "stopped": "stopped", "ingest_restarted": "restart"}
