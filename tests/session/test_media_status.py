@@ -84,4 +84,4 @@ async def test_q156_the_end_of_a_live_stream_is_told_as_such() -> None:
     world.calls["live@1"] = KEY
     await world.hears("q32-hikvision-media-status-from-channel.sip", call_id="live@1")
     assert [event.is_live for event in world.told] == [True]
-    assert world.statuses.counters["ignored_live"] == 1
+    assert world.statuses.counters()["ignored_live"] == 1

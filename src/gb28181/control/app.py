@@ -395,7 +395,7 @@ class Control:
             ("ptz_events", "Movements and stops of cameras by kind and cause", self.ptz.counters),
             ("router_events", "Requests by outcome", self.router.counters),
             ("session_events", "Streams opened, failed, adopted, ended", self.sessions.counters),
-            ("media_status_events", "MediaStatus by outcome", lambda: self.media_statuses.counters),
+            ("media_status_events", "MediaStatus by outcome", self.media_statuses.counters),
             ("recording_events", "Segments, bytes, attempts, failures", self.recordings.counters),
             ("retention_events", "Segments and bytes deleted", self.retention.counters),
             ("command_events", "Orders to devices by kind and state", self.commands.counters),

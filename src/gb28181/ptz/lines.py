@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gb28181.background import Background
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import CommandFailed, Conflict, Gb28181Error, NotFound, Unavailable
 from gb28181.ids import DeviceId
@@ -90,19 +91,24 @@ class Lines:
         self._noted: frozenset[ChannelKey] = frozenset()
         self._pause = pause
         self._lines: dict[ChannelKey, _Line] = {}
-        self._group: asyncio.TaskGroup | None = None
+        self._background = Background()
         self._closing = False
         self.counters: Counter[str] = Counter()
 
+    @property
+    def failures(self) -> int:
+        """Commands that ended in a fault of ours."""
+        return self._background.failures
+
     async def __aenter__(self) -> Lines:
-        self._group = await asyncio.TaskGroup().__aenter__()
+        await self._background.__aenter__()
         for key in self._notes.load():  # a process before us was killed
             line = self._line(key)
             line.turning = line.focusing = True
             self.begin_stop(key, "restart")
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self._closing = True
         for key in list(self._lines):
             self._dropped(key)
@@ -110,10 +116,7 @@ class Lines:
         running = {line.task for line in self._lines.values() if line.task is not None}
         if running:
             await asyncio.wait(running, timeout=FAREWELL_S)
-        for task in running:
-            task.cancel()
-        if self._group is not None:
-            await self._group.__aexit__(None, None, None)
+        await self._background.__aexit__(*error)
 
     @property
     def moving(self) -> int:
@@ -209,12 +212,12 @@ class Lines:
     ) -> asyncio.Task[Gb28181Error | None]:
         if line.task is not None:
             line.task.cancel()  # its transaction is given up: no copy of it follows
-        if self._group is None:
-            work.close()
+        fault = Unavailable("the server failed on this command; its log names the cause")
+        task = self._background.start(work, f"command to {key}", otherwise=fault)
+        if task is None:
             raise Unavailable("cameras are not steered before the server has started")
-        line.stopping = stopping
+        line.task, line.stopping = task, stopping
         line.number = number = line.number + 1
-        task = line.task = self._group.create_task(self._guarded(work))
         task.add_done_callback(lambda _done: self._done(key, line, number))
         return task
 
@@ -226,14 +229,6 @@ class Lines:
             del self._lines[key]
         self._note()
         self._changed(key)
-
-    async def _guarded(self, work: Coroutine[Any, Any, Gb28181Error | None]) -> Gb28181Error | None:
-        try:
-            return await work
-        except Exception:  # border of background tasks: a fault in one camera must not end the others
-            self.counters["background_failures"] += 1
-            logger.exception("command to a camera failed")
-            return Unavailable("the server failed on this command; its log names the cause")
 
     async def _sent(self, key: ChannelKey, line: _Line, steps: Sequence[Step]) -> Gb28181Error | None:
         for step in steps:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
@@ -68,27 +69,24 @@ class PtzService:
         self._lines = Lines(self._send, monotonic=monotonic, dropped=self._dropped, changed=self._tell, notes=notes)
         self._told: dict[ChannelKey, PtzState] = {}
         self._wake = asyncio.Event()
-        self._timer: asyncio.Task[None] | None = None
-        self._group: asyncio.TaskGroup | None = None
+        self._background = Background()
         bus.subscribe(DeviceOnline, lambda event: self._lines.device_back(event.device_id))
 
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> PtzService:
         await self._lines.__aenter__()
-        self._group = await asyncio.TaskGroup().__aenter__()
-        self._timer = self._group.create_task(self._run_timer())
+        await self._background.__aenter__()
+        self._background.spawn(self._run_timer, "camera timer", forever=True)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._timer is not None and self._group is not None:
-            self._timer.cancel()
-            await self._group.__aexit__(None, None, None)
+        await self._background.__aexit__(*error)
         await self._lines.__aexit__(*error)
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return dict(self._lines.counters)
+        return {**self._lines.counters, "background_failures": self._lines.failures + self._background.failures}
 
     def gauges(self) -> dict[str, int]:
         """Cameras that move, and that are held, now."""

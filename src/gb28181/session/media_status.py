@@ -50,20 +50,24 @@ class MediaStatuses:
         self._bus = bus
         self._monotonic = monotonic
         self._seen: OrderedDict[tuple[DeviceId, str, str], float] = OrderedDict()
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter()
+
+    def counters(self) -> dict[str, int]:
+        """Events since the start, by name."""
+        return dict(self._counters)
 
     def arrived(self, inbound: Inbound[MediaStatus]) -> None:
         """A MediaStatus; its MESSAGE has been answered."""
         command, call_id = inbound.command, inbound.request.call_id
         if command.notify_type.strip() != _END:
-            self.counters["unknown_type"] += 1
+            self._counters["unknown_type"] += 1
             return
         live = self._owner_of_call(call_id)
         channel_id = live.channel_id if live is not None else self._channel(inbound)
         if self._is_copy((inbound.device_id, channel_id, call_id)):
-            self.counters["copies"] += 1
+            self._counters["copies"] += 1
             return
-        self.counters["ignored_live" if live is not None else "finished"] += 1
+        self._counters["ignored_live" if live is not None else "finished"] += 1
         logger.info("device has sent all media", extra={"device_id": inbound.device_id, "channel_id": channel_id})
         self._bus.publish(MediaFinished(inbound.device_id, channel_id, call_id, is_live=live is not None))
 
