@@ -22,9 +22,10 @@ from gb28181.subscription.model import Subscription
 # --- signalling ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SipRequest:
-    """A request that arrived, outside or inside a dialog; already de-duplicated by its server transaction.
+    """A request that arrived, outside or inside a dialog; already de-duplicated by its server transaction. Nobody changes it;
+    it is not frozen because one is made for each datagram (STYLE §10).
 
     Args:
         headers: First value of each header by its full lower-case name (`from`, `user-agent`, `x-gb-ver`); the address
@@ -201,7 +202,7 @@ class Signalling(Protocol):
         """Sends an empty line over UDP, so that the NAT on the way keeps its hole (quirk Q9); nobody answers it."""
 
 
-Handler = Callable[[SipRequest], Awaitable[None]]
+Handler = Callable[[SipRequest], Awaitable[None] | None]
 
 
 # --- media ---------------------------------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ turns errors into statuses.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
@@ -170,33 +169,55 @@ class Router:
         """Events since the start, by name."""
         return dict(self._counters)
 
-    async def handle(self, request: SipRequest) -> None:
-        """Answers one request and does what it asks for. Never raises for what the peer sent."""
+    def receive(self, request: SipRequest) -> Coroutine[Any, Any, None] | None:
+        """Answers one request and does what it asks for, at once where nothing is to be waited for: most are of this kind, and
+        a task for each would cost more than the rest. What is left to do comes back. Never raises for what the peer sent."""
         try:
-            inbound = await self._answer(request)
+            work = self._answer(request)
         except Gb28181Error as error:
-            logger.debug("request refused: %s", error, extra=_where(request))
-            self._signalling.respond(request, status_of(error))
-            return
-        if inbound is None:
-            return
-        try:
-            await self._dispatch(inbound)
-        except Gb28181Error as error:
-            self._counters["handler_failed"] += 1
-            logger.warning("command failed: %s", error, extra=_where(request))
+            self._refuse(request, error)
+            return None
+        if isinstance(work, Inbound):
+            try:
+                work = self._commands[type(work.command)](work)
+            except Gb28181Error as error:
+                self._command_failed(request, error)
+                return None
+            return None if work is None else self._finish(request, work, self._command_failed)
+        return None if work is None else self._finish(request, work, self._refuse)
 
-    async def _answer(self, request: SipRequest) -> Inbound[Any] | None:
+    async def handle(self, request: SipRequest) -> None:
+        """As `receive`, to the end."""
+        if (work := self.receive(request)) is not None:
+            await work
+
+    async def _finish(
+        self, request: SipRequest, work: Awaitable[None], failed: Callable[[SipRequest, Gb28181Error], None]
+    ) -> None:
+        try:
+            await work
+        except Gb28181Error as error:
+            failed(request, error)
+
+    def _refuse(self, request: SipRequest, error: Gb28181Error) -> None:
+        logger.debug("request refused: %s", error, extra=_where(request))
+        self._signalling.respond(request, status_of(error))
+
+    def _command_failed(self, request: SipRequest, error: Gb28181Error) -> None:
+        self._counters["handler_failed"] += 1
+        logger.warning("command failed: %s", error, extra=_where(request))
+
+    def _answer(self, request: SipRequest) -> Inbound[Any] | Awaitable[None] | None:
         """Answers; what is left to do comes back."""
         if (handler := self._methods.get(request.method)) is not None:
-            await handler(request)
-        elif request.method in _CARRIERS:
+            return handler(request)
+        if request.method in _CARRIERS:
             if request.method == "NOTIFY":
                 return self._notified(request)
             inbound = self._receive(request)
             self._signalling.respond(request, 200)
             return inbound
-        elif request.method == "OPTIONS":
+        if request.method == "OPTIONS":
             self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
         elif request.method == "INFO":
             self._counters["method_refused"] += 1
@@ -250,11 +271,6 @@ class Router:
         raise WireError(
             f"{request.user[:40]!r} is not registered from {request.route.remote}: register first", status=403, clause="9.1"
         )
-
-    async def _dispatch(self, inbound: Inbound[Any]) -> None:
-        done = self._commands[type(inbound.command)](inbound)
-        if inspect.isawaitable(done):
-            await done
 
     # --- set-up and failure ----------------------------------------------------------------------------------------
 

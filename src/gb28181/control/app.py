@@ -308,7 +308,10 @@ class Control:
         self.recordings.begin()
 
     def _requested(self, request: SipRequest) -> None:
-        task = asyncio.get_running_loop().create_task(self.router.handle(request))
+        work = self.router.receive(request)
+        if work is None:
+            return
+        task = asyncio.get_running_loop().create_task(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 

@@ -317,7 +317,7 @@ class DeviceService:
 
     # --- what arrives (see handlers.py) ----------------------------------------------------------------------------
 
-    async def register(self, request: SipRequest) -> None:
+    def register(self, request: SipRequest) -> None:
         """Answers one REGISTER.
 
         Raises:

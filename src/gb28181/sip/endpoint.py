@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from typing import Final
 
 from gb28181.errors import SipSyntaxError
@@ -78,6 +79,7 @@ class SipEndpoint:
         self._calls = Calls(self._layer, self._composer, timers, self.counters)
         self._limits = limits
         self._events: deque[EndpointEvent] = deque()
+        self._secret = os.urandom(16)
 
     # --- in
 
@@ -129,10 +131,18 @@ class SipEndpoint:
         request = transaction.request
         if request is None:
             return False
+        if status == 401 and transaction.method == "REGISTER" and "authorization" not in request.first:
+            # A challenge remembers nothing, and a copy of the request may have another (RFC 3261 §8.2.7): in a storm half of
+            # all requests are of this kind.
+            packet = self._composer.response(
+                request, transaction.flow, status, reason, headers, body, request.to_tag or self._stateless_tag(transaction.key)
+            )
+            return self._layer.answer_and_forget(transaction, packet)
         if status > 100 and not transaction.to_tag:
             transaction.to_tag = request.to_tag or self._composer.token()
         extra = [*headers, ("content-type", content_type)] if content_type else headers
         packet = self._composer.response(request, transaction.flow, status, reason, extra, body, transaction.to_tag)
+        transaction.is_plain = status == 200 and not (extra or body or reason)
         if not self._layer.answer(transaction, status, packet, now):
             return False
         if 200 <= status < 300 and transaction.method in SERVED:
@@ -276,6 +286,10 @@ class SipEndpoint:
         if known is not None:
             self._layer.repeat(known, flow, now)
             return
+        answered = self._layer.find_answer(key)
+        if answered is not None:
+            self._answer_again(request, flow, answered)
+            return
         if not self._limits.admits_request(flow.host, now):
             self.counters["dropped_unauthenticated_flood"] += 1
             if flow.transport != "udp":
@@ -325,6 +339,18 @@ class SipEndpoint:
                 if isinstance(event, RequestFailed) and isinstance(event.transaction.call, Call):
                     event.transaction.call.wanted = False  # who waited has been told; a 2xx now comes too late
                 self._events.append(event)
+
+    def _answer_again(self, request: Request, flow: Flow, answered: bytes | str) -> None:
+        """A copy of a request that has its final answer: it follows the copy to where that came from."""
+        self._layer.retransmissions_received += 1
+        if isinstance(answered, str):
+            answered = self._composer.response(request, flow, 200, "", (), b"", answered)
+        self._layer.outbox.append((flow, answered))
+        self._layer.retransmissions_sent += 1
+
+    def _stateless_tag(self, key: str) -> str:
+        """To tag of an answer that is not kept: the same for every copy of a request (RFC 3261 §8.2.7)."""
+        return blake2b(key.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
 
     def _send_stateless(self, request: Request, flow: Flow, refusal: Refusal) -> None:
         token = self._composer.token()

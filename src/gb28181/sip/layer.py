@@ -1,16 +1,18 @@
 """All transactions of an endpoint (RFC 3261 §17, corrected by RFC 6026): one interpreter of the tables in `transitions.py`.
 
 Invariant: a request that was received once is handed up once; an answer is given to every retransmission of it from here.
+A request other than INVITE that has its final answer, whoever sent it, is no transaction any more but an entry in `kept.py`.
 A client INVITE that was given up stays for a while, because its 2xx may still come and must be ended with ACK and BYE.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from gb28181.errors import MisuseError
+from gb28181.sip.kept import Kept
 from gb28181.sip.message import Headers, Request, Response, request_bytes
 from gb28181.sip.timers import TimerQueue, Timers
 from gb28181.sip.transaction import (
@@ -65,8 +67,6 @@ from gb28181.sip.transitions import (
     TIMER_G,
     TIMER_H,
     TIMER_I,
-    TIMER_J,
-    TIMER_K,
     TIMER_L,
     TIMER_LATE,
     TIMER_M,
@@ -94,6 +94,10 @@ class TransactionLayer:
         self._max_servers = max_servers
         self._queue = TimerQueue()
         self._servers: dict[str, ServerTransaction] = {}
+        # Requests other than INVITE that nobody above has answered yet, and until when; all wait equally long.
+        self._waiting: OrderedDict[ServerTransaction, float] = OrderedDict()
+        self._answered = Kept(timers.span)
+        self._absorbed = Kept(timers.t4)
         self._invites: dict[tuple[str, int, str], ServerTransaction] = {}
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._alternates: dict[tuple[str, int, str], ClientTransaction] = {}
@@ -101,7 +105,7 @@ class TransactionLayer:
 
     @property
     def servers(self) -> int:
-        return len(self._servers)
+        return len(self._servers) + len(self._answered)
 
     @property
     def clients(self) -> int:
@@ -109,12 +113,16 @@ class TransactionLayer:
 
     @property
     def is_full(self) -> bool:
-        return len(self._servers) >= self._max_servers
+        return len(self._servers) + len(self._answered) >= self._max_servers
 
     # --- server side
 
     def find_server(self, key: str) -> ServerTransaction | None:
         return self._servers.get(key)
+
+    def find_answer(self, key: str) -> bytes | str | None:
+        """What an earlier copy of this request was answered: the bytes, or of a plain 200 the To tag alone."""
+        return self._answered.find(key)
 
     def open_server(self, key: str, request: Request, flow: Flow, now: float) -> ServerTransaction:
         """Begins the transaction of a request that `find_server` did not know."""
@@ -122,8 +130,9 @@ class TransactionLayer:
         self._servers[key] = transaction
         if request.method == "INVITE":
             self._invites[transaction.invite_key] = transaction
-        patience = self.timers.unanswered * (4 if request.method == "INVITE" else 1)
-        self._queue.arm(transaction, TIMER_UNANSWERED, now + patience)
+            self._queue.arm(transaction, TIMER_UNANSWERED, now + 4 * self.timers.unanswered)
+        else:
+            self._waiting[transaction] = now + self.timers.unanswered
         return transaction
 
     def repeat(self, transaction: ServerTransaction, flow: Flow, now: float) -> None:
@@ -155,6 +164,16 @@ class TransactionLayer:
         self._step(transaction, event, now)
         return True
 
+    def answer_and_forget(self, transaction: ServerTransaction, packet: bytes) -> bool:
+        """Sends a final answer that a copy of the request would be given anew (RFC 3261 §8.2.7)."""
+        if transaction.request is None:
+            return False
+        transaction.request = None
+        transaction.state = TERMINATED
+        self.outbox.append((transaction.flow, packet))
+        self._remove(transaction)
+        return True
+
     # --- client side
 
     def send(self, transaction: ClientTransaction, now: float) -> None:
@@ -183,10 +202,11 @@ class TransactionLayer:
             return False
         method = cseq.method.upper()
         transaction = self._clients.get((via.branch, method)) if via is not None else None
+        alternate = (response.call_id, cseq.number, method)
         if transaction is None:
-            transaction = self._alternates.get((response.call_id, cseq.number, method))
+            transaction = self._alternates.get(alternate)
         if transaction is None:
-            return False
+            return self._absorbed.find(alternate) is not None
         event = PROVISIONAL if response.status < 200 else SUCCESS if response.status < 300 else FAILURE
         self._step(transaction, event, now, response)
         return True
@@ -203,9 +223,20 @@ class TransactionLayer:
     # --- time
 
     def next_deadline(self) -> float | None:
-        return self._queue.next_deadline()
+        deadlines = (
+            self._queue.next_deadline(),
+            next(iter(self._waiting.values()), None),
+            self._answered.next_deadline(),
+            self._absorbed.next_deadline(),
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def expire(self, now: float) -> None:
+        self._answered.expire(now)
+        self._absorbed.expire(now)
+        while self._waiting and (first := next(iter(self._waiting))) and self._waiting[first] <= now:
+            del self._waiting[first]
+            self._step(first, TIMER_UNANSWERED, now)
         for owner, name in self._queue.due(now):
             if isinstance(owner, ServerTransaction | ClientTransaction):
                 self._step(owner, name, now)
@@ -225,9 +256,10 @@ class TransactionLayer:
             self._remove(transaction)
 
     def _remove(self, transaction: _Transaction) -> None:
-        transaction.armed.clear()
+        self._queue.disarm(transaction)
         if isinstance(transaction, ServerTransaction):
             self._servers.pop(transaction.key, None)
+            self._waiting.pop(transaction, None)
             if transaction.method == "INVITE" and self._invites.get(transaction.invite_key) is transaction:
                 del self._invites[transaction.invite_key]
         else:
@@ -243,7 +275,9 @@ class TransactionLayer:
             self.outbox.append((transaction.flow, transaction.packet))
 
     def _stop(self, transaction: _Transaction, now: float, response: Response | None) -> None:
-        transaction.armed.clear()
+        self._queue.disarm(transaction)
+        if isinstance(transaction, ServerTransaction):
+            self._waiting.pop(transaction, None)
 
     def _pass_up(self, transaction: _Transaction, now: float, response: Response | None) -> None:
         assert isinstance(transaction, ClientTransaction)
@@ -305,6 +339,20 @@ class TransactionLayer:
         headers = [(name, value) for name, value in transaction.headers if name in kept]
         return [*headers, ("to", to), ("cseq", f"{transaction.cseq} {method}")]
 
+    def _start_j(self, transaction: _Transaction, now: float, response: Response | None) -> None:
+        """Over TCP nothing is retransmitted, and nothing is kept."""
+        assert isinstance(transaction, ServerTransaction)
+        if transaction.flow.transport == "udp":
+            answer = transaction.to_tag if transaction.is_plain else transaction.packet
+            self._answered.keep(transaction.key, answer, now)
+        self._remove(transaction)
+
+    def _start_k(self, transaction: _Transaction, now: float, response: Response | None) -> None:
+        assert isinstance(transaction, ClientTransaction)
+        if transaction.flow.transport == "udp":
+            self._absorbed.keep(transaction.alternate, "", now)
+        self._remove(transaction)
+
     def _start(self, transaction: _Transaction, timer: str, delay: float, now: float) -> None:
         if delay > 0:
             self._queue.arm(transaction, timer, now + delay)
@@ -345,8 +393,8 @@ _ACTIONS: Final[Mapping[str, _Action]] = {
     START_D: _starting(TIMER_D, lambda timers: timers.span, reliable=False),
     START_H: _starting(TIMER_H, lambda timers: timers.span, reliable=True),
     START_I: _starting(TIMER_I, lambda timers: timers.t4, reliable=False),
-    START_J: _starting(TIMER_J, lambda timers: timers.span, reliable=False),
-    START_K: _starting(TIMER_K, lambda timers: timers.t4, reliable=False),
+    START_J: TransactionLayer._start_j,
+    START_K: TransactionLayer._start_k,
     START_L: _starting(TIMER_L, lambda timers: timers.span, reliable=True),
     START_M: _starting(TIMER_M, lambda timers: timers.span, reliable=True),
     START_CANCEL: _starting(TIMER_CANCEL, lambda timers: timers.span, reliable=True),

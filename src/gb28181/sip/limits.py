@@ -7,6 +7,9 @@ from typing import Final
 
 _MAX_SOURCES: Final = 65_536
 _MAX_KNOWN: Final = 262_144
+#: What may come at once is what so many seconds bring.
+_BURST_S: Final = 2.0
+_ROUNDING_S: Final = 1e-6
 
 
 class Bucket:
@@ -16,13 +19,13 @@ class Bucket:
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
-        self._level = rate * 2
+        self._level = rate * _BURST_S
         self._at = now
 
     def take(self, now: float) -> bool:
         level = self._level + (now - self._at) * self._rate
         self._at = now
-        self._level = min(level, self._rate * 2)
+        self._level = min(level, self._rate * _BURST_S)
         if self._level < 1:
             return False
         self._level -= 1
@@ -30,37 +33,38 @@ class Bucket:
 
     def spend(self, count: int, now: float) -> float:
         """Takes so many whether they are there or not; returns the seconds until the debt is paid."""
-        self._level = min(self._level + (now - self._at) * self._rate, self._rate * 2) - count
+        self._level = min(self._level + (now - self._at) * self._rate, self._rate * _BURST_S) - count
         self._at = now
         return max(0.0, -self._level / self._rate)
 
-    def is_full(self, now: float) -> bool:
-        """Whether forgetting this bucket would change nothing."""
-        return self._level + (now - self._at) * self._rate >= self._rate * 2
 
+class _Rates:
+    """A limit for each of many: as a `Bucket` for each, kept as the moment at which it will be full again.
 
-class _Buckets:
-    """A bucket for each of many."""
+    Who was silent for two seconds has a full bucket, which says nothing: keys are kept in two generations of that length.
+    """
 
     def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._buckets: dict[Hashable, Bucket] = {}
+        self._cost = 1 / rate
+        self._full_at: dict[Hashable, float] = {}
+        self._older: dict[Hashable, float] = {}
+        self._turned_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._full_at) + len(self._older)
 
     def take(self, key: Hashable, now: float) -> bool:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            if len(self._buckets) >= _MAX_SOURCES:
-                self._forget(now)
-            bucket = self._buckets[key] = Bucket(self._rate, now)
-        return bucket.take(now)
-
-    def _forget(self, now: float) -> None:
-        # Spoofed sources fill this table; full buckets say nothing. All empty ones at once: begin anew, O(1) per packet.
-        kept = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
-        self._buckets = kept if len(kept) < _MAX_SOURCES // 2 else {}
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            if now - self._turned_at >= _BURST_S or len(self._full_at) >= _MAX_SOURCES // 2:
+                # Spoofed sources fill this table; then the oldest are forgotten before their time.
+                self._older, self._full_at, self._turned_at = self._full_at, {}, now
+            full_at = self._older.get(key, now)
+        full_at = (full_at if full_at > now else now) + self._cost
+        if full_at - now > _BURST_S + _ROUNDING_S:
+            return False
+        self._full_at[key] = full_at
+        return True
 
 
 class FloodLimits:
@@ -76,8 +80,8 @@ class FloodLimits:
     """
 
     def __init__(self, *, per_source: float, unauthenticated: float, per_device: float = 1e9, now: float = 0.0) -> None:
-        self._sources = _Buckets(per_source)
-        self._devices = _Buckets(per_device)
+        self._sources = _Rates(per_source)
+        self._devices = _Rates(per_device)
         self._unknown = Bucket(unauthenticated, now)
         self._known: dict[str, None] = {}
 

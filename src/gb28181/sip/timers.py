@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+#: Fewer entries are not worth a sweep.
+_SWEEP_FROM: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,13 @@ class Armed(Protocol):
 
 
 class TimerQueue:
-    """A heap of deadlines. Disarming leaves the entry where it is; it is passed over when its time comes."""
+    """A heap of deadlines. Disarming leaves the entry where it is; it is passed over when its time comes, or swept out with
+    others when they are more than those that are armed."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Armed, str]] = []
         self._serial = 0
+        self._armed = 0
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -53,8 +58,17 @@ class TimerQueue:
     def arm(self, owner: Armed, name: str, when: float) -> None:
         """Sets a timer; one of the same name that runs is replaced."""
         self._serial += 1
+        self._armed += name not in owner.armed
         owner.armed[name] = self._serial
         heapq.heappush(self._heap, (when, self._serial, owner, name))
+        if len(self._heap) > 2 * self._armed + _SWEEP_FROM:
+            self._heap = [entry for entry in self._heap if entry[2].armed.get(entry[3]) == entry[1]]
+            heapq.heapify(self._heap)
+
+    def disarm(self, owner: Armed) -> None:
+        """Ends all timers of an owner."""
+        self._armed -= len(owner.armed)
+        owner.armed.clear()
 
     def next_deadline(self) -> float | None:
         heap = self._heap
@@ -67,9 +81,9 @@ class TimerQueue:
 
     def due(self, now: float) -> Iterator[tuple[Armed, str]]:
         """Takes out what is due, in order of time."""
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            _, serial, owner, name = heapq.heappop(heap)
+        while self._heap and self._heap[0][0] <= now:
+            _, serial, owner, name = heapq.heappop(self._heap)
             if owner.armed.get(name) == serial:
                 del owner.armed[name]
+                self._armed -= 1
                 yield owner, name

@@ -42,11 +42,15 @@ class ServerTransaction:
     """One request of a peer and our answer to it.
 
     Args:
-        request: None once it has its final answer: thousands of these wait for retransmissions.
+        request: None once it has its final answer.
+        is_plain: That answer holds nothing but what it repeats of the request: it can be written again.
         invite_key: Call-ID, number and From tag of an INVITE: by these an ACK of its 2xx finds it.
     """
 
-    __slots__ = ("armed", "flow", "interval", "invite_key", "key", "method", "packet", "request", "state", "table", "to_tag")
+    __slots__ = (
+        *("armed", "flow", "interval", "invite_key", "is_plain", "key"),
+        *("method", "packet", "request", "state", "table", "to_tag"),
+    )
 
     def __init__(self, key: str, request: Request, flow: Flow) -> None:
         self.key = key
@@ -56,6 +60,7 @@ class ServerTransaction:
         self.table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
         self.state = PROCEEDING if request.method == "INVITE" else TRYING
         self.packet = b""
+        self.is_plain = False
         self.to_tag = ""
         self.interval = 0.0
         self.armed: dict[str, int] = {}

@@ -23,6 +23,8 @@ _SIP_PORT, _SIPS_PORT = 5060, 5061
 _MAX_DATAGRAM: Final = 65_507
 #: What our headers take of it, at the most.
 _HEAD: Final = 600
+#: Addresses of ours that are remembered; there are a few.
+_MAX_LOCALS: Final = 256
 
 
 class Paths:
@@ -38,6 +40,7 @@ class Paths:
         self._local = LocalAddresses(rules=parse_rules(settings.advertise), bound=bound)
         #: Our address that a UDP peer writes to, "" for the usual one.
         self.met_at: Callable[[Flow], str] = lambda _flow: ""
+        self._locals: dict[Told, Address] = {}
         self._port = port
         self._tls_port = tls_port
         self._loop = asyncio.get_running_loop()
@@ -95,6 +98,16 @@ class Paths:
             return self._told(flow.host, "udp", self.met_at(flow))
         connection = self._connections.get(flow.connection) if flow.connection else None
         return self._told(flow.host, flow.transport, connection.local if connection else "")
+
+    def local_of(self, flow: Flow) -> Address:
+        """As `told`; one object for all whom the same is told."""
+        told = self.told(flow)
+        known = self._locals.get(told)
+        if known is None:
+            if len(self._locals) >= _MAX_LOCALS:
+                self._locals.clear()
+            known = self._locals[told] = Address(*told)
+        return known
 
     def local_for(self, remote: Address, transport: SipTransport) -> Address:
         """The address told to a peer before there is a flow to it."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from gb28181.clock import Clock
 from gb28181.config import SipSettings
-from gb28181.device.model import Address, Route
+from gb28181.device.model import Route
 from gb28181.errors import MisuseError
 from gb28181.ports import SipRequest
 from gb28181.sip.endpoint import RETRY_AFTER_S, EndpointEvent, SipEndpoint
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 #: RFC 5626 §3.5.1.
 KEEP_ALIVE: Final = b"\r\n\r\n"
 _BACKLOG: Final = 4096
+_TICK_S: Final = 0.05
 
 
 class SipServer(Requests):
@@ -82,7 +83,6 @@ class SipServer(Requests):
         self._tls_port = 0
         self._is_pumping = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
 
     # --- life
 
@@ -258,19 +258,14 @@ class SipServer(Requests):
             self._counters["tcp_unsent"] += 1
 
     def _rearm(self) -> None:
-        deadline = self._endpoint.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        # The handle cannot be asked for its time: uvloop returns another kind when the deadline has passed.
-        self._timer_at = deadline
-        self._timer = self._loop.call_at(deadline, self._expire, deadline)
+        """Deadlines are looked at every `_TICK_S` while there are any: a storm has thousands of them a second."""
+        if self._timer is None and self._endpoint.next_deadline() is not None:
+            self._timer = self._loop.call_later(_TICK_S, self._expire)
 
-    def _expire(self, deadline: float) -> None:
+    def _expire(self) -> None:
         self._timer = None
         try:
-            self._endpoint.expire(max(deadline, self._loop.time()))
+            self._endpoint.expire(self._loop.time())
             self._pump()
         except Exception:
             self._counters["failures"] += 1
@@ -287,7 +282,7 @@ class SipServer(Requests):
         transaction, message = event
         now = self._loop.time()
         try:
-            request = public_request(event, Address(*self._paths.told(transaction.flow)))
+            request = public_request(event, self._paths.local_of(transaction.flow))
             if self._limits.admits_device(request.user, transaction.flow.host, now):
                 self._handler(request)
                 return
