@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -16,7 +17,7 @@ from gb28181.device.model import (
     DeviceRegistered,
 )
 from gb28181.device.nat import KeepAlives
-from gb28181.errors import Conflict, Invalid, NotFound, PeerTimeout, Unreachable
+from gb28181.errors import Conflict, Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse, DeviceStatusQuery
 from gb28181.manscdp.element import Result
@@ -421,15 +422,13 @@ async def test_a_device_store_without_devices_is_fine() -> None:
 # --- queries -------------------------------------------------------------------------------------------------------
 
 
-def answering(world: World, response: DeviceInfoResponse | None, status: int = 200, *, sn: int | None = None) -> None:
+def answering(world: World, response: DeviceInfoResponse) -> None:
     def answer(sent: object) -> SipResponse:
         command = sent.command  # type: ignore[attr-defined]
-        if response is not None and isinstance(command, DeviceInfoQuery):
-            reply = DeviceInfoResponse(
-                sn=command.sn if sn is None else sn, device_id=DEVICE, manufacturer=response.manufacturer, model=response.model
-            )
+        if isinstance(command, DeviceInfoQuery):
+            reply = dataclasses.replace(response, sn=command.sn)
             asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(world.router.handle(message(reply))))
-        return SipResponse(status, "Nope" if status >= 300 else "OK", {}, b"")
+        return SipResponse(200, "OK", {}, b"")
 
     world.signalling.answer = answer
 
@@ -437,39 +436,11 @@ def answering(world: World, response: DeviceInfoResponse | None, status: int = 2
 ACME = DeviceInfoResponse(device_id=DEVICE, manufacturer="ACME", model="X1", result=Result.OK)
 
 
-async def test_a_query_returns_the_response_of_its_sn() -> None:
-    world = await registered()
-    answering(world, ACME)
-    found = await world.devices.query(DEVICE, DeviceInfoQuery(device_id=DEVICE))
-    assert (found.manufacturer, found.model) == ("ACME", "X1")
-    assert world.signalling.sent[-1].to == DEVICE
-
-
-async def test_a_response_without_our_sn_belongs_to_the_only_query() -> None:
-    world = await registered()
-    answering(world, ACME, sn=99)
-    assert (await world.devices.query(DEVICE, DeviceInfoQuery(device_id=DEVICE))).model == "X1"
-
-
-async def test_a_query_that_is_never_answered_times_out() -> None:
-    world = await registered()
-    with pytest.raises(PeerTimeout, match="DeviceInfo"):
-        await world.devices.query(DEVICE, DeviceInfoQuery(device_id=DEVICE), timeout_s=0.01)
-    assert world.devices._queries._waiting == {}
-
-
-async def test_a_query_that_is_refused_says_so() -> None:
-    world = await registered()
-    answering(world, None, status=404)
-    with pytest.raises(Unreachable, match="404"):
-        await world.devices.query(DEVICE, DeviceInfoQuery(device_id=DEVICE))
-
-
 async def test_nothing_is_sent_to_a_device_that_is_offline() -> None:
     world = await registered()
     world.pass_time(500)
     with pytest.raises(Unreachable):
-        await world.devices.query(DEVICE, DeviceInfoQuery(device_id=DEVICE))
+        await world.devices.send(DEVICE, DeviceInfoQuery(sn=1, device_id=DEVICE))
     assert world.signalling.sent == []
 
 
@@ -477,7 +448,7 @@ async def test_an_unasked_response_is_counted() -> None:
     world = await registered()
     await world.router.handle(message(ACME))
     assert world.signalling.status == 200
-    assert world.devices.counters()["unsolicited_responses"] == 1
+    assert world.devices.exchanges.counters()["unsolicited"] == 1
 
 
 async def test_device_info_is_asked_once_after_a_registration_and_kept() -> None:

@@ -38,7 +38,6 @@ from gb28181.device.model import Address
 from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
 from gb28181.errors import Unavailable
-from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed, Statistics
 from gb28181.ops.garbage import ShortPauses
@@ -115,7 +114,7 @@ class Control:
         self.catalog = CatalogService(
             settings.catalog, devices=self.devices, store=self.database, bus=self.bus, clock=self._clock
         )
-        self.exchanges = Exchanges(self.sip, self.devices, timeout_s=settings.sip.query_timeout_s)
+        self.exchanges = self.devices.exchanges
         self.ptz = PtzService(
             settings.ptz,
             exchanges=self.exchanges,
@@ -212,7 +211,7 @@ class Control:
             self.sip,
             self.devices,
             [
-                device_handlers.routes(self.devices, self.exchanges.answered),
+                device_handlers.routes(self.devices),
                 command_handlers.routes(self.commands, self.exchanges),
                 ptz_handlers.routes(self.exchanges),
                 catalog_handlers.routes(self.catalog),

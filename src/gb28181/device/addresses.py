@@ -20,7 +20,7 @@ from gb28181.device.directory import Directory, Peer
 from gb28181.device.model import Address, Device, DeviceOnline, Registration, Route
 from gb28181.device.nat import KeepAlives, literal_address
 from gb28181.device.presence import Presence
-from gb28181.device.queries import Queries, Target
+from gb28181.device.sending import Sending, Target
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.device import DeviceStatusQuery
@@ -53,7 +53,7 @@ class Addresses:
         presence: Presence,
         *,
         signalling: Signalling,
-        queries: Queries,
+        sending: Sending,
         bus: Bus,
         monotonic: Callable[[], float],
         counters: Counter[str],
@@ -63,7 +63,7 @@ class Addresses:
         self._directory = directory
         self._presence = presence
         self._signalling = signalling
-        self._queries = queries
+        self._sending = sending
         self._bus = bus
         self._monotonic = monotonic
         self._counters = counters
@@ -171,10 +171,10 @@ class Addresses:
         device, registration = peer.device, peer.device.registration
         if registration is None:
             return
-        query = DeviceStatusQuery(sn=self._queries.next_sn(), device_id=device.device_id)
+        query = DeviceStatusQuery(sn=self._sending.next_sn(), device_id=device.device_id)
         try:
             # A refusal is a sign of life as well: not every firmware knows this query.
-            await self._queries.reach(self.target(device, self._way(device, registration)), query)
+            await self._sending.reach(self.target(device, self._way(device, registration)), query)
         except (PeerTimeout, Unreachable):
             self._counters["confirmations_failed"] += 1
             return
@@ -216,9 +216,9 @@ class Addresses:
 
     async def _answers(self, route: Route, device: Device) -> bool:
         """Whether somebody at this address takes a query for the device."""
-        query = DeviceStatusQuery(sn=self._queries.next_sn(), device_id=device.device_id)
+        query = DeviceStatusQuery(sn=self._sending.next_sn(), device_id=device.device_id)
         try:
-            await self._queries.send(self.target(device, route), query)
+            await self._sending.send(self.target(device, route), query)
         except (PeerTimeout, Unreachable, NotFound):
             return False
         return True

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from gb28181.bus import Bus
 from gb28181.clock import Clock
@@ -17,7 +17,8 @@ from gb28181.device.directory import Directory
 from gb28181.device.lifesigns import LifeSigns
 from gb28181.device.model import DeviceChanged
 from gb28181.device.presence import Presence
-from gb28181.errors import NotFound, PeerTimeout, Unreachable
+from gb28181.errors import CommandFailed, NotFound, Unavailable
+from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse, DeviceStatusQuery, DeviceStatusResponse
 
@@ -33,7 +34,6 @@ class DeviceInfos:
     """Devices that are to be asked, and what they told.
 
     Args:
-        query: Asks one device; `DeviceService.query`.
         check_every_s: Between two checks of one clock.
     """
 
@@ -43,7 +43,7 @@ class DeviceInfos:
         life: LifeSigns,
         presence: Presence,
         *,
-        query: Callable[[DeviceId, Any], Awaitable[Any]],
+        exchanges: Exchanges,
         bus: Bus,
         clock: Clock,
         monotonic: Callable[[], float],
@@ -53,7 +53,7 @@ class DeviceInfos:
         self._directory = directory
         self._life = life
         self._presence = presence
-        self._query = query
+        self._exchanges = exchanges
         self._bus = bus
         self._clock = clock
         self._monotonic = monotonic
@@ -110,25 +110,27 @@ class DeviceInfos:
             await asyncio.sleep(pause_s)
 
     async def _ask_who(self, device_id: DeviceId) -> bool:
-        """Whether anybody is there: a refusal and an answer that cannot be used say so too."""
+        """Whether anybody is there: a refusal and a Response that cannot be used say so too."""
         try:
-            self._learn(device_id, await self._query(device_id, DeviceInfoQuery(device_id=device_id)))
-        except PeerTimeout:
+            (answer, *_) = await self._exchanges.query(
+                device_id, DeviceInfoQuery(device_id=device_id), expects=DeviceInfoResponse
+            )
+        except (CommandFailed, NotFound, Unavailable) as error:
             self._counters["info_failed"] += 1
-        except (Unreachable, NotFound):
-            self._counters["info_failed"] += 1
-            return False
+            return isinstance(error, CommandFailed) and error.stage not in ("not_sent", "no_sip_answer")
+        self._learn(device_id, answer)
         return True
 
     async def _ask_time(self, device_id: DeviceId) -> None:
         began = self._monotonic()
         try:
-            answer = await self._query(device_id, DeviceStatusQuery(device_id=device_id))
-        except PeerTimeout:
-            self._timeless.add(device_id)
+            (answer, *_) = await self._exchanges.query(
+                device_id, DeviceStatusQuery(device_id=device_id), expects=DeviceStatusResponse
+            )
+        except (CommandFailed, NotFound, Unavailable) as error:
             self._counters["status_failed"] += 1
-        except (Unreachable, NotFound):
-            self._counters["status_failed"] += 1
+            if isinstance(error, CommandFailed) and error.stage in ("no_sip_answer", "no_response"):
+                self._timeless.add(device_id)
         else:
             self._compare(device_id, answer, round_trip_s=self._monotonic() - began)
 

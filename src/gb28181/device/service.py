@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from gb28181.background import Background
 from gb28181.bus import Bus
@@ -27,10 +27,11 @@ from gb28181.device.lifesigns import LifeSigns
 from gb28181.device.model import Device, DeviceChange, Profile, RegistrationRefused, Route, Stranger
 from gb28181.device.presence import Presence
 from gb28181.device.profile import Profiles
-from gb28181.device.queries import Queries, Target
 from gb28181.device.registrar import Registrar
 from gb28181.device.registrations import Registrations
+from gb28181.device.sending import Sending, Target
 from gb28181.device.tells import Tells
+from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.notify import Keepalive
 from gb28181.ports import DeviceStore, Secrets, Signalling, SipRequest
@@ -41,7 +42,7 @@ from gb28181.sip.digest import DigestServer
 class DeviceService:
     """All devices of this platform.
 
-    `async with` runs its timers, its probes and its queries.
+    `async with` runs its timers, its probes and its queries. By `exchanges` every feature asks devices and waits for Responses.
 
     Args:
         digest, strong: Challenge with MD5 and with SHA-256.
@@ -81,12 +82,13 @@ class DeviceService:
             self._directory, self._presence, bus=bus, clock=clock, monotonic=monotonic, counters=self._counters
         )
         first_sn = int(clock.utc().timestamp())
-        self._queries = Queries(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
+        self._sending = Sending(signalling, timeout_s=settings.query_timeout_s, first_sn=first_sn)
+        self.exchanges = Exchanges(signalling, self, timeout_s=settings.query_timeout_s)
         self._infos = DeviceInfos(
             self._directory,
             self._life,
             self._presence,
-            query=self.query,
+            exchanges=self.exchanges,
             bus=bus,
             clock=clock,
             monotonic=monotonic,
@@ -98,7 +100,7 @@ class DeviceService:
             self._directory,
             self._presence,
             signalling=signalling,
-            queries=self._queries,
+            sending=self._sending,
             bus=bus,
             monotonic=monotonic,
             counters=self._counters,
@@ -283,11 +285,11 @@ class DeviceService:
         self._infos.forget(identifier)
         self._registrations.forget(identifier)
 
-    # --- queries ---------------------------------------------------------------------------------------------------
+    # --- commands --------------------------------------------------------------------------------------------------
 
     def next_sn(self) -> int:
         """A serial number that no outstanding query of ours has."""
-        return self._queries.next_sn()
+        return self._sending.next_sn()
 
     async def send(self, device_id: str, command: object) -> None:
         """Sends one command; returns when the device's SIP has accepted it.
@@ -297,20 +299,7 @@ class DeviceService:
             PeerTimeout: No answer to the MESSAGE.
             Unreachable: The device is offline, or refused the MESSAGE.
         """
-        await self._queries.send(self._target(device_id), command)
-
-    async def query(self, device_id: str, command: Any, *, timeout_s: float | None = None) -> Any:
-        """Asks a device and returns its Response. The command gets an SN of its own.
-
-        Args:
-            timeout_s: For everything; `sip.query_timeout_s` by default.
-
-        Raises:
-            NotFound: No such device.
-            PeerTimeout: It did not answer.
-            Unreachable: It is offline, or refused the MESSAGE.
-        """
-        return await self._queries.ask(self._target(device_id), command, timeout_s=timeout_s)
+        await self._sending.send(self._target(device_id), command)
 
     def _target(self, device_id: str) -> Target:
         return self._addresses.target(self._directory.get(device_id).device, self.route(device_id))
@@ -340,11 +329,6 @@ class DeviceService:
         self._faulty.listed(inbound.device_id, inbound.command.faulty)
         if "date" in request.headers:
             self._life.tell_time(peer, request.headers["date"], self._clock.utc())
-
-    def answered(self, inbound: Inbound[Any]) -> None:
-        """A Response to a query of ours."""
-        if not self._queries.answered(inbound.device_id, inbound.command):
-            self._counters["unsolicited_responses"] += 1
 
     # --- who may speak (router.Peers) ------------------------------------------------------------------------------
 
