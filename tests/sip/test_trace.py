@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from gb28181.sip.ladder import ladder
 from gb28181.sip.trace import Trace, TracedMessage, hex_dump
 
@@ -89,6 +91,44 @@ def test_no_secret_is_shown():
         assert secret.encode().hex(" ") not in hex_dump(messages)
     assert "http://192.0.2.1***" in shown
     assert 'username="34020000001320000001"' in shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param('Authorization: Digest username="u", response=\r\n "SECRET"\r\n', id="folded"),
+        pytest.param('Authorization: Digest username="u", response="00\r\n SECRET"\r\n', id="folded-inside"),
+        pytest.param("PROXY-authorization :  dIgEsT RESPONSE = SECRET, uri=x\r\n", id="odd-case"),
+        pytest.param("Authorization: Basic SECRET\r\n", id="basic"),
+        pytest.param("authorization:\r\n Bearer\r\n SECRET\r\nTo: x\r\n", id="bearer-folded"),
+        pytest.param('<Password type="a">SECRET</Password>', id="attribute"),
+        pytest.param("<x:PassWord >SECRET</x:PassWord>", id="prefix"),
+        pytest.param("<Password><![CDATA[<SECRET]]>SECRET</Password>", id="cdata"),
+        pytest.param("<Password><![CDATA[SECRET", id="cdata-cut-off"),
+        pytest.param("<ReadCommunity>SECRET</ReadCommunity>", id="snmp"),
+        pytest.param("<WifiPwd>SECRET</WifiPwd><UserPasswd>SECRET</UserPasswd>", id="other-names"),
+        pytest.param('<BasicParam Password="SECRET"/>', id="value-in-attribute"),
+        pytest.param('{"password": "SECRET"} password=SECRET&x', id="no-xml"),
+        pytest.param("<Url>rtsp://admin:SECRET@192.0.2.1/x</Url> sip:u:SECRET@h", id="in-an-address"),
+        pytest.param('<UploadURL a="b"><![CDATA[http://h/SECRET]]></UploadURL>', id="link-in-cdata"),
+        pytest.param("/media/upload/SECRET/2/SECRET /media/firmware/SECRET", id="bare-link"),
+    ],
+)
+def test_a_secret_is_masked_however_it_is_written(said: str):
+    assert "SECRET" not in TracedMessage(0, True, "udp", *THERE, request("MESSAGE", DEVICE, SERVER, said, said)).text()
+
+
+def test_what_is_no_secret_stays_readable():
+    said = (
+        'WWW-Authenticate: Digest realm="3402000000",nonce="abc"\r\nContact: <sip:x@192.0.2.1:5060;transport=tcp>\r\n'
+        'Authorization: Capability algorithm="A:SM2;H:SM3",keyversion="2026"\r\n<Name>x</Name><Password/><Model>M</Model>'
+    )
+    data = request("REGISTER", DEVICE, SERVER, said)
+    assert TracedMessage(0, True, "udp", *THERE, data).masked() == data
+
+
+def test_a_message_of_megabytes_is_cut_before_it_is_read():
+    assert len(TracedMessage(0, True, "udp", *THERE, b"<pwd><![CDATA[" * 600_000).text()) <= 64 << 10
 
 
 def test_text_is_readable_whatever_the_character_set():

@@ -15,17 +15,34 @@ from gb28181.sip.uri import host_port
 
 #: What an entry costs beside its bytes.
 _OVERHEAD: Final = 300
+#: Of a message that is shown as text; only a capture has it whole.
+_READABLE: Final = 64 << 10
 #: Share of the room that keepalives and their answers get.
 _PULSE_SHARE: Final = 0.25
 _KEEPALIVE: Final = b">Keepalive<"
 
+_NAMES: Final = rb"password|passwd|pwd|passphrase|secret|community|credential|cryptkey|privatekey|authkey|privkey"
+#: The value of an element, CDATA too.
+_VALUE: Final = rb"((?:<!\[CDATA\[(?:.{0,1024}?\]\]>)?|[^<])*)"
+#: Bounds stand wherever a name may be long: a body of megabytes is searched in one pass.
 _SECRETS: Final = (
-    # What was computed from a password, in Authorization and what is like it (RFC 3261 §22, 2016 9.1.2.2).
-    re.compile(rb'(?i)(\b(?:response|cnonce|rspauth)\s*=\s*)("[^"\r\n]*"|[^\s,;\r\n]+)'),
-    re.compile(rb"(?i)(<\s*password\s*>)([^<]*)"),
+    # What was computed from a password, in Authorization and what is like it (RFC 3261 §22, 2016 9.1.2.2), on folded lines too.
+    re.compile(rb'(?i)(\b(?:response|cnonce|rspauth)\s*=\s*)("(?:[^"\\]|\\.){0,1024}"|[^\s,;\r\n]+)'),
+    # Schemes that send the secret itself; those of GB 35114 do not.
+    re.compile(
+        rb"(?im)^((?:proxy-)?authorization\s*:\s*(?!(?:digest|capability|(?:uni|bi)direction|asymmetric)\b)[\w-]{1,40}\s+)"
+        rb"([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
+    ),
+    re.compile(rb"(?is)(<\s{0,8}[\w.:-]{0,40}(?:" + _NAMES + rb")[\w.-]{0,40}(?:\s[^<>]{0,400})?>)" + _VALUE),
+    re.compile(rb"(?i)((?:" + _NAMES + rb")[\w.-]{0,20}[\"']?\s{0,8}[=:]\s{0,8})(\"[^\"<>]*\"|'[^'<>]*'|[^\s&;,<>\"']+)"),
+    # Passwords in addresses of cameras and users (RFC 3261 §19.1.1).
+    re.compile(rb"(?i)(\b(?:[a-z]{2,10}://|sips?:)[^\s:/@;<>\"]{1,100}:)([^\s@/;<>\"]{1,200})(?=@)"),
     # Links that are a right by themselves.
-    re.compile(rb"(?i)(<\s*(?:uploadurl|fileurl)\s*>\s*\w+://[^/<\s]*)([^<]*)"),
-    re.compile(rb"(?i)([?&;](?:token|password|pwd)=)([^&\s<;>\"]*)"),
+    re.compile(
+        rb"(?is)(<\s{0,8}[\w.:-]{0,40}(?:uploadurl|fileurl)(?:\s[^<>]{0,400})?>\s*(?:<!\[CDATA\[\s*)?\w{1,20}://[^/<\s\]]*)([^<]*)"
+    ),
+    re.compile(rb"(/media/(?:upload|firmware)/)([^\s<>\"']+)"),
+    re.compile(rb"(?i)([?&;]token=)([^&\s<;>\"]*)"),
     # Keys of media (RFC 4568, RFC 4566 §5.12).
     re.compile(rb"(?im)^(a=crypto:|k=)([^\r\n]*)"),
 )
@@ -79,8 +96,8 @@ class TracedMessage(NamedTuple):
         return data
 
     def text(self) -> str:
-        """Masked, readable whatever character set its body has."""
-        data = self.masked()
+        """Masked, readable whatever character set its body has; what is longer than anybody reads is cut."""
+        data = self._replace(data=self.data[:_READABLE]).masked()
         try:
             return data.decode()
         except UnicodeDecodeError:
