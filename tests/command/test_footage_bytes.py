@@ -58,6 +58,11 @@ async def test_q150_without_its_last_part_an_answer_is_returned_and_says_that_it
     assert (listed.days[0].received, listed.days[0].announced) == (2, 3)
 
 
+async def test_q150_a_recording_that_comes_twice_is_not_the_last_one(world: World) -> None:
+    listed = await found(world, "q150-part-1", "q150-repeats-the-first")
+    assert (paths(listed), listed.is_complete) == (["a", "b"], False)
+
+
 async def test_q150_a_sum_that_is_too_large_ends_by_silence(world: World) -> None:
     listed = await found(world, "q150-sum-too-large")
     assert (paths(listed), listed.is_complete) == (["a", "b"], False)

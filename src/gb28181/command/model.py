@@ -14,7 +14,6 @@ from typing import Final, Literal
 from gb28181.ids import DeviceId
 
 Kind = Literal["reboot", "format", "upgrade", "snapshot"]
-KINDS: Final[tuple[Kind, ...]] = ("reboot", "format", "upgrade", "snapshot")
 
 
 class State(StrEnum):

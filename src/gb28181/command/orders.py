@@ -71,10 +71,6 @@ class Orders:
             if order.is_open and device_id in (None, order.device_id) and (not kinds or order.kind in kinds):
                 yield order
 
-    def expects_absence(self, device_id: DeviceId) -> bool:
-        """Whether the device may be gone because it was told to restart or to upgrade: its silence is no alarm."""
-        return any(True for _ in self.open(device_id, "reboot", "upgrade"))
-
     # --- life of one -----------------------------------------------------------------------------------------------
 
     async def begin(

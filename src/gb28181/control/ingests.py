@@ -208,7 +208,6 @@ class IngestLinks:
         self.links = {
             name: IngestLink(name, path, epoch, bus=bus, store_segments=store_segments) for name, path in paths.items()
         }
-        self._placed: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> IngestLinks:

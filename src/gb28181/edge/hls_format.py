@@ -34,10 +34,6 @@ class Format:
     tag: str
     initialisation: bytes
 
-    @property
-    def has_sound(self) -> bool:
-        return not self.tag.endswith(NO_SOUND)
-
 
 def video_tag(sets: ParameterSets) -> str:
     """Names parameter sets; "" while they are not complete."""

@@ -25,12 +25,10 @@ class Timeline:
     """Stamps access units anew, in 90 kHz from 0 on.
 
     Attributes:
-        jumps: Steps that were smoothed.
         by_arrival: The stream's clock runs at another rate than time does; the arrival is used.
     """
 
     def __init__(self) -> None:
-        self.jumps = 0
         self.by_arrival = False
         self._offset: int | None = None
         self._last_in = 0
@@ -92,7 +90,6 @@ class Timeline:
         return abs(step - self._last_step) <= _MAX_STEP  # a slow camera: each step is as long as the one before
 
     def _reanchor(self, value: int, waited: int | None) -> int:
-        self.jumps += 1
         out = self._last_out + min(max(waited if waited else _USUAL, _MS), _MAX_STEP)
         self._offset = out - value
         return out

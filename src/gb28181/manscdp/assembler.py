@@ -21,7 +21,7 @@ class Finished:
 
     Args:
         announced: The largest SumNum of its parts, None when no part had one.
-        received: Items counted, repeated ones too.
+        received: Items counted, repeated ones and those without an identifier too.
         ids: The different identifiers among them.
     """
 
@@ -87,9 +87,12 @@ class Assembler:
         self._answers[peer, cmd_type, sn] = _Answer(now + first, self._quiet_s if quiet_s is None else quiet_s)
 
     def add(
-        self, peer: str, cmd_type: str, sn: int, *, announced: int | None, ids: Iterable[str], now: float
+        self, peer: str, cmd_type: str, sn: int, *, announced: int | None, ids: Iterable[str], now: float, unnamed: int = 0
     ) -> tuple[int | None, list[Finished]]:
         """Books one part.
+
+        Args:
+            unnamed: Items without an identifier; their sender counts them in SumNum (W12).
 
         Returns:
             The SN of the query that it answers, None for one that nobody asked for; and the answer if this ended it.
@@ -101,6 +104,7 @@ class Assembler:
         answer.deadline = now + answer.quiet_s
         if announced is not None and announced >= 0:
             answer.announced = max(announced, answer.announced or 0)
+        answer.received += unnamed
         for identifier in ids:
             answer.received += 1
             answer.ids.add(identifier)

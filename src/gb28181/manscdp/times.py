@@ -43,11 +43,6 @@ def write_time(time: datetime) -> str:
     return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def in_zone(time: datetime, zone: tzinfo) -> datetime:
-    """A time that was read, of a device whose clock is not set to Beijing: a zone that it named itself stays."""
-    return time.replace(tzinfo=zone) if time.tzinfo is BEIJING else time
-
-
 def _zone(text: str | None) -> tzinfo:
     if text is None:
         return BEIJING

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 HEADER_BYTES: Final = 12
-PS_PAYLOAD_TYPE: Final = 96
 TS_PAYLOAD_TYPE: Final = 33
 #: RFC 3551 §6: 0 to 23 are audio. They never enter the PS parser (quirk Q139).
 AUDIO_PAYLOAD_TYPES: Final = range(24)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gb28181.storage.index import END, HEADER, KEY, Row, pack_rows
-from gb28181.storage.io.reader import open_segment, read_index, read_manifest, rebuild, verify
+from gb28181.storage.index import END, HEADER, KEY, Row, pack_rows, parse_index
+from gb28181.storage.io.reader import read_manifest, rebuild, verify
 from gb28181.storage.io.recovery import leftover, recover
 from gb28181.storage.io.writer import Closed
 from tests.storage.io.disk import CHANNEL, DEVICE, FOLDER, FRAME_US, T0, Camera, killed_before_change, record, until
@@ -37,9 +37,9 @@ def closed(disk):
     assert not list(verify(disk.volume))
     assert leftover(disk.volume, "ingest-0") == []
     assert not [name for name in disk.tree() if name.endswith((".part", ".new"))]
-    index = read_index(disk.volume, row.path)
+    index = parse_index((disk.volume.root / f"{row.path}.idx").read_bytes())
     assert (index.end.offset, index.end.utc_us) == (row.bytes, row.end)
-    return row, open_segment(disk.volume, row.path).path.read_bytes()
+    return row, (disk.volume.root / f"{row.path}.ps").read_bytes()
 
 
 def test_an_open_segment_is_cut_to_its_last_whole_gop(disk):
@@ -104,7 +104,7 @@ def test_a_torn_index_is_made_whole_from_the_stream(disk, kept):
     recover(disk.volume, "ingest-0")
     row, ps = closed(disk)
     assert ps == camera.sent[: camera.keys[-1]]
-    assert [key.offset for key in read_index(disk.volume, PATH).keys] == camera.keys[:-1]
+    assert [key.offset for key in parse_index((disk.volume.root / f"{PATH}.idx").read_bytes()).keys] == camera.keys[:-1]
     assert (row.end, row.key_frames) == (T0 + 20 * FRAME_US, 4)
 
 
@@ -290,7 +290,7 @@ def test_a_recorder_that_is_killed_loses_no_closed_segment_and_at_most_a_gop_of_
     assert not list(verify(disk.volume))
     assert leftover(disk.volume, "ingest-0") == []
     for row in adopted:
-        ps = open_segment(disk.volume, row.path).path.read_bytes()
+        ps = (disk.volume.root / f"{row.path}.ps").read_bytes()
         camera = Camera(gop=5)
         camera.frames(60)
         assert camera.sent.startswith(ps)

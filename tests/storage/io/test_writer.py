@@ -13,7 +13,7 @@ import pytest
 from gb28181.errors import MisuseError
 from gb28181.storage.index import END, KEY, LOSS, Row, pack_rows, parse_index
 from gb28181.storage.io import posix
-from gb28181.storage.io.reader import open_segment, read_index, read_manifest, rebuild, verify
+from gb28181.storage.io.reader import read_manifest, rebuild, verify
 from gb28181.storage.io.recovery import leftover
 from gb28181.storage.io.writer import Closed, Deleted, Failed, Opened, VolumeWriter, Written
 from gb28181.storage.manifest import chained, line_of
@@ -30,7 +30,7 @@ def test_a_closed_segment_is_byte_for_byte_what_was_appended(disk):
     events = until(writer, Closed)
     row = events[-1].row
     assert events[0] == Opened(ticket, f"{FOLDER}/000000.000")
-    assert open_segment(disk.volume, row.path).path.read_bytes() == camera.sent
+    assert (disk.volume.root / f"{row.path}.ps").read_bytes() == camera.sent
     assert (row.bytes, row.sha256) == (len(camera.sent), hashlib.sha256(camera.sent).hexdigest())
     assert (row.start, row.end, row.end_cause, row.lost, row.key_frames) == (T0, T0 + 2_800_000, "rotated", 3, 14)
     assert (row.device_id, row.channel_id, row.adopted) == (DEVICE, CHANNEL, False)
@@ -42,7 +42,7 @@ def test_a_closed_segment_is_byte_for_byte_what_was_appended(disk):
 def test_the_index_of_a_closed_segment_ends_with_its_size_and_time(disk):
     camera = Camera()
     row = record(disk.writer(), camera, 12).row
-    index = read_index(disk.volume, row.path)
+    index = parse_index((disk.volume.root / f"{row.path}.idx").read_bytes())
     assert [key.offset for key in index.keys] == camera.keys
     assert (index.end.offset, index.end.utc_us, index.end.flags) == (len(camera.sent), row.end, END)
 
@@ -165,7 +165,7 @@ def test_a_full_stall_pool_refuses_and_takes_nothing(disk, tmp_path):
     writer.start()
     writer.close(ticket, end_us=T0, end_cause="stalled", lost=0, key_frames=0)
     row = until(writer, Closed)[-1].row
-    assert open_segment(disk.volume, row.path).path.read_bytes() == b"a" * 600 + b"c" * 400
+    assert (disk.volume.root / f"{row.path}.ps").read_bytes() == b"a" * 600 + b"c" * 400
     assert writer.pending_bytes == 0
 
 
@@ -257,7 +257,7 @@ def test_a_folder_that_an_operator_removed_is_made_again_for_the_next_segment(di
     until(writer, Written)
     shutil.rmtree(disk.volume.root)
     row = record(writer, Camera(start_us=T0 + 1_000_000), 4).row
-    assert open_segment(disk.volume, row.path).size == row.bytes
+    assert (disk.volume.root / f"{row.path}.ps").stat().st_size == row.bytes
     assert (disk.volume.root / ".gb28181-volume").read_text() == "instance-1\n"
     writer.close(open_then, end_us=T0, end_cause="rotated", lost=0, key_frames=0)
     assert until(writer, Failed)[-1].ticket == open_then
@@ -355,7 +355,7 @@ def test_a_full_disk_fails_one_ticket_and_keeps_what_was_written(small_disk):
         time.sleep(0.01)
     rows = {event.ticket: event.row for event in events if isinstance(event, Closed)}
     assert rows.keys() == {keeps, fills}
-    assert open_segment(small_disk.volume, rows[keeps].path).path.read_bytes() == camera.sent
+    assert (small_disk.volume.root / f"{rows[keeps].path}.ps").read_bytes() == camera.sent
     assert rows[fills].bytes % (1 << 20) == 0
     assert not list(verify(small_disk.volume))
 
@@ -399,7 +399,7 @@ def test_a_failed_write_is_cut_back_to_the_last_whole_append(disk):
 
     assert not killed_before_change(-1, disk.volume.root, work)
     (row,) = rebuild(disk.volume)
-    assert open_segment(disk.volume, row.path).path.read_bytes() == b"".join(bytes([n]) * 30_000 for n in range(3))
+    assert (disk.volume.root / f"{row.path}.ps").read_bytes() == b"".join(bytes([n]) * 30_000 for n in range(3))
     assert (row.lost, row.key_frames, row.end_cause) == (6, 3, "volume")
     assert T0 + 2 <= row.end < T0 + 1_000_000
     assert not list(verify(disk.volume))

@@ -9,9 +9,7 @@ from typing import Final
 from gb28181.sim.catalog import Item
 
 Rewrite = Callable[[list[Item], str], list[Item]]
-#: Text and characters that a name of a real camera may hold.
-AWKWARD: Final = "甲&乙 <东>"
-#: GBK has them, GB 2312 has not; GB 18030 alone has the last.
+#: Characters that the name of a real camera may hold: GBK has them, GB 2312 has not; GB 18030 alone has the last.
 RARE: Final = "镕堃㛃"
 _FACTORY: Final = "34020000001310{:06d}"
 

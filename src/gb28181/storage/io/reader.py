@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gb28181.errors import Invalid, NotFound, StorageError
+from gb28181.errors import Invalid, StorageError
 from gb28181.ids import path_part
-from gb28181.storage.index import Index, parse_index
 from gb28181.storage.io.ledger import days_of
 from gb28181.storage.io.recovery import hash_file
 from gb28181.storage.io.volume import Volume
 from gb28181.storage.manifest import MANIFEST, Manifest, ManifestRow, Tombstone, chained, parse_manifest
-from gb28181.storage.segment import IDX, PS, SegmentName, is_day, is_part
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentFile:
-    """A closed segment's PS file; `path` is absolute."""
-
-    path: Path
-    size: int
+from gb28181.storage.segment import PS, is_day, is_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +72,6 @@ def verify(volume: Volume, *, device_id: str = "", channel_id: str = "", hashing
         if channel_id and channel.name != path_part(channel_id):
             continue
         yield from _verify_channel(volume, channel, hashing=hashing)
-
-
-def open_segment(volume: Volume, path: str) -> SegmentFile:
-    """Finds a closed segment's PS file.
-
-    Args:
-        path: Relative to the volume, without suffix, from anybody: nothing outside the volume can be named by it.
-
-    Raises:
-        NotFound: No such segment, or the path is none.
-    """
-    try:
-        name = SegmentName.parse(path)
-        state = os.lstat(file := volume.root / f"{name.path}{PS}")
-    except (Invalid, OSError) as error:
-        raise NotFound(f"no closed segment {path[:120]!r}: {error}") from None
-    if not stat.S_ISREG(state.st_mode):
-        raise NotFound(f"no closed segment {path[:120]!r}: not a file")
-    return SegmentFile(file, state.st_size)
-
-
-def read_index(volume: Volume, path: str) -> Index:
-    """The index of a segment, as far as it is sound; empty when it has none.
-
-    Raises:
-        NotFound: The path is none.
-        StorageError: The disk failed.
-    """
-    try:
-        return parse_index(_read(volume.root / f"{SegmentName.parse(path).path}{IDX}"))
-    except Invalid as error:
-        raise NotFound(str(error)) from None
 
 
 def _verify_channel(volume: Volume, channel: Path, *, hashing: bool) -> Iterator[Finding]:
