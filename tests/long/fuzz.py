@@ -42,11 +42,10 @@ async def run(folder: Path, report: Report, **_more: object) -> None:
 async def _fuzz(target: str, folder: Path, report: Report, seconds: int) -> None:
     work, broken = folder / target, folder / f"{target}-broken"
     work.mkdir()
-    broken.mkdir()
     for data in (*kept(target), *seeds(target)):
         (work / hashlib.sha1(data).hexdigest()).write_bytes(data)
     status, output = await _atheris(
-        target, f"-max_total_time={seconds}", f"-seed={report.seed}", f"-artifact_prefix={broken}/", str(work)
+        target, str(broken), f"-max_total_time={seconds}", f"-seed={report.seed}", f"-artifact_prefix={broken}-", str(work)
     )
     lines = [tuple(map(int, line)) for line in _FIGURES.findall(output)]
     report.claim(bool(lines), f"{target}: no figures were told")
@@ -57,8 +56,9 @@ async def _fuzz(target: str, folder: Path, report: Report, seconds: int) -> None
     if status:
         told = output.decode("utf-8", "replace")
         report.faults.append(f"{target}: {told[-3000:]}")
-        for path in broken.iterdir():
-            shutil.copyfile(path, _ARTIFACTS / f"fuzz-{target}-{path.name}")
+        _ARTIFACTS.mkdir(exist_ok=True)
+        for path in folder.glob(f"{broken.name}*"):
+            shutil.copyfile(path, _ARTIFACTS / f"fuzz-{path.name}")
     _keep(target, work)
 
 

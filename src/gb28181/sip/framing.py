@@ -180,9 +180,11 @@ class StreamFramer:
                 return length if length <= len(buffer) else None
             root = _ROOT.search(buffer, 0, _ROOT_WITHIN)
             if root is None:
-                if len(buffer) < _ROOT_WITHIN:
-                    return self._next_start()
-                return length if length <= len(buffer) else None
+                # Decided by the same bytes however they were cut: those in which a root would have to be.
+                start = self._next_start()
+                if start is not None and start < _ROOT_WITHIN:
+                    return start
+                return length if _ROOT_WITHIN <= len(buffer) >= length else None
             self._searched = root.start()
             self._tag = re.compile(rb"<(/?)" + re.escape(root[1]) + rb"(?=[\s/>])([^<>]{0,%d})>" % _TAG_WITHIN)
         # XML that the peer cut short has the next message behind it, or silence.
