@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from gb28181.errors import (
@@ -42,12 +42,14 @@ class Inbound(Generic[C]):
     Args:
         device_id: The device that it came from; `command.device_id` may be one of its channels.
         target: Of a NOTIFY: the channel that its subscription is about, None for the device itself.
+        faults: What was tolerated in its body, by name.
     """
 
     command: C
     device_id: DeviceId
     request: SipRequest
     target: DeviceId | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
 
 
 CommandHandler = Callable[[Inbound[Any]], Awaitable[None] | None]
@@ -255,7 +257,7 @@ class Router:
             # Lenient: firmware repeats what is refused, and a status for it would help nobody.
             self._counters["command_unknown"] += 1
             return None
-        return Inbound(parsed.command, device_id, request)
+        return Inbound(parsed.command, device_id, request, None, parsed.faults)
 
     def _sender(self, request: SipRequest) -> DeviceId:
         for finder in self._finders:

@@ -57,7 +57,7 @@ async def test_one_item_a_message_is_put_together() -> None:
     for number in range(1, 301):
         await world.receive("q61-one-item.xml", change=(b"3402000000132000" + b"0001", b"3402000000132000%04d" % number))
     assert len(world.shown()) == 300
-    assert [ended.complete for ended in world.finished] == [True]
+    assert [(ended.complete, ended.received) for ended in world.finished] == [(True, 300)]
 
 
 async def test_the_same_identifier_twice_keeps_the_last_and_counts_both() -> None:

@@ -205,8 +205,14 @@ async def test_w11_a_sum_of_zero_hides_nothing_at_once(town: Town) -> None:
 async def test_w12_duplicates_and_items_without_identifier_end_the_answer_all_the_same(town: Town) -> None:
     await town.asked_now()
     await town.said("w12-duplicates")
-    assert town.finished[-1].complete
-    assert town.finished[-1].received == 2
+    assert (town.finished[-1].complete, town.finished[-1].received) == (True, 3)
+
+
+async def test_w12_an_item_without_identifier_that_is_counted_in_the_sum_ends_the_answer(town: Town) -> None:
+    await town.asked_now()
+    await town.said("w12-item-without-id-counted")
+    assert (town.finished[-1].complete, town.finished[-1].received) == (True, 3)
+    assert town.shown_of() == ["东门", "西门"], "one complete answer hides nothing"
 
 
 async def test_w13_a_notification_during_an_answer_counts_over_parts_that_were_on_their_way(town: Town) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.long.judge import Report
 
-NAMES = ("soak", "storm", "kill", "fuzz")
+NAMES = ("soak", "storm", "kill", "fuzz", "quirks")
 _FILES = 65_536
 
 

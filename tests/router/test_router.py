@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from gb28181.errors import Conflict, MisuseError, NotFound, PeerTimeout, Unavailable, Unreachable, WireError
+from gb28181.errors import Conflict, Gb28181Error, MisuseError, NotFound, PeerTimeout, Unavailable, Unreachable, WireError
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogQuery
 from gb28181.manscdp.commands.notify import Keepalive, MediaStatus
@@ -137,6 +137,14 @@ async def test_a_method_that_nobody_handles_is_refused(method: str, status: int)
     world = World()
     assert await world.send(request(method)) == status
     assert "Allow" in world.signalling.responses[-1].headers
+
+
+def test_w8_every_error_has_a_status_that_sip_knows() -> None:
+    kinds: list[type[Gb28181Error]] = [Gb28181Error]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if not issubclass(kind, WireError):  # says its own
+            assert status_of(kind.__new__(kind)) in range(400, 700), kind
 
 
 async def test_info_outside_every_dialog_is_told_so() -> None:

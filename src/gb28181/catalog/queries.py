@@ -210,10 +210,14 @@ class CatalogQueries:
         run = self._runs.get(device_id)
         return run.parents if run is not None else {}
 
-    def arrived(self, device_id: DeviceId, sn: int, *, announced: int | None, ids: Iterable[DeviceId]) -> bool:
-        """Books one part of an answer; False when nobody asked for it."""
+    def arrived(
+        self, device_id: DeviceId, sn: int, *, announced: int | None, ids: Iterable[DeviceId], unnamed: int = 0
+    ) -> bool:
+        """Books one part of an answer; False when nobody asked for it. `unnamed`: see `Assembler.add`."""
         now = self._monotonic()
-        answered, finished = self._assembler.add(device_id, _CATALOG, sn, announced=announced, ids=ids, now=now)
+        answered, finished = self._assembler.add(
+            device_id, _CATALOG, sn, announced=announced, ids=ids, unnamed=unnamed, now=now
+        )
         if answered is None:
             return False
         self._schedule.answering(device_id, now)

@@ -247,7 +247,8 @@ class CatalogService:
         for item in part.items:
             self._states.answered(ChannelKey(device_id, item.device_id))
         ids = (item.device_id for item in part.items)
-        if not self._queries.arrived(device_id, part.sn, announced=part.sum_num, ids=ids):
+        unnamed = inbound.faults.get("bad-item", 0)
+        if not self._queries.arrived(device_id, part.sn, announced=part.sum_num, ids=ids, unnamed=unnamed):
             self._counters["unsolicited_answers"] += 1
 
     def notified(self, inbound: Inbound[CatalogNotify]) -> None:
