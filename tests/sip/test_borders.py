@@ -156,6 +156,16 @@ async def test_a_device_that_floods_is_told_to_wait_and_its_neighbours_are_serve
         assert server.metrics()["refused_device_flood"] == 1
 
 
+async def test_a_connection_that_sends_long_bodies_is_read_more_slowly_and_loses_nothing() -> None:
+    async with serving(per_connection_per_s=20) as (server, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = request("OPTIONS", transport="TCP").replace(b"Content-Length: 0", b"Content-Length: 100000")
+        writer.write(head + b" " * 100_000)  # costs 49 messages, of 40 that are there
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).startswith(b"SIP/2.0 200 ")
+        assert server.metrics()["tcp_slowed"] == 1
+        writer.close()
+
+
 async def test_a_connection_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() -> None:
     async with serving(per_connection_per_s=200) as (server, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -362,6 +362,16 @@ def test_a_device_is_limited_by_itself_and_nobody_can_use_up_what_is_another_s()
     assert limits.admits_device(DEVICE, "198.51.100.1", 0.3)
 
 
+def test_a_long_body_counts_as_many_requests_of_its_device() -> None:
+    limits = FloodLimits(per_source=1e9, unauthenticated=1e9, per_device=500)
+    assert limits.admits_device(DEVICE, "198.51.100.1", 0.0, octets=8 << 20)  # 2049 requests' worth, of 1000 that are there
+    assert not limits.admits_device(DEVICE, "198.51.100.1", 2.0)
+    assert limits.admits_device(DEVICE, "198.51.100.1", 2.2)
+    assert limits.admits_device(DEVICE, "198.51.100.1", 9.0, octets=4095)
+    assert limits.admits_device(DEVICE, "198.51.100.1", 9.0)
+    assert limits.admits_device(CHANNEL, "198.51.100.1", 0.0)
+
+
 def test_a_flood_over_tcp_is_told_503_because_nobody_repeats_there() -> None:
     one = limited(per_source=1)
     flow = Flow("tcp", "203.0.113.7", 6000, 3)

@@ -7,6 +7,8 @@ from typing import Final
 
 _MAX_SOURCES: Final = 65_536
 _MAX_KNOWN: Final = 262_144
+#: Bytes of a body that count as one request more: what takes long to read is not had for the price of a keepalive.
+_OCTETS_OF_ONE: Final = 4096
 #: What may come at once is what so many seconds bring.
 _BURST_S: Final = 2.0
 _ROUNDING_S: Final = 1e-6
@@ -53,7 +55,10 @@ class _Rates:
     def __len__(self) -> int:
         return len(self._full_at) + len(self._older)
 
-    def take(self, key: Hashable, now: float) -> bool:
+    def take(self, key: Hashable, now: float, owed: int = 0) -> bool:
+        """Args:
+        owed: What it costs beyond one, whether that is there or not.
+        """
         full_at = self._full_at.get(key)
         if full_at is None:
             if now - self._turned_at >= _BURST_S or len(self._full_at) >= _MAX_SOURCES // 2:
@@ -63,7 +68,7 @@ class _Rates:
         full_at = (full_at if full_at > now else now) + self._cost
         if full_at - now > _BURST_S + _ROUNDING_S:
             return False
-        self._full_at[key] = full_at
+        self._full_at[key] = full_at + owed * self._cost
         return True
 
 
@@ -91,8 +96,11 @@ class FloodLimits:
     def admits_request(self, host: str, now: float) -> bool:
         return host in self._known or self._unknown.take(now)
 
-    def admits_device(self, user: str, host: str, now: float) -> bool:
-        return self._devices.take((user, host), now)
+    def admits_device(self, user: str, host: str, now: float, *, octets: int = 0) -> bool:
+        """Args:
+        octets: Length of the body; a long one is paid for by the requests that follow.
+        """
+        return self._devices.take((user, host), now, octets // _OCTETS_OF_ONE)
 
     def is_known(self, host: str) -> bool:
         return host in self._known

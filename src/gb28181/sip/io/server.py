@@ -283,7 +283,7 @@ class SipServer(Requests):
         now = self._loop.time()
         try:
             request = public_request(event, self._paths.local_of(transaction.flow))
-            if self._limits.admits_device(request.user, transaction.flow.host, now):
+            if self._limits.admits_device(request.user, transaction.flow.host, now, octets=len(request.body)):
                 self._handler(request)
                 return
         except Exception:

@@ -15,6 +15,8 @@ from gb28181.sip.transaction import Flow, Transport
 MAX_UNSENT: Final = 4 << 20
 #: Largest message of a peer that has not proved anything yet.
 UNPROVED_MESSAGE: Final = 128 << 10
+#: Bytes of bodies that count as one message more, so that megabytes are not read as fast as keepalives.
+_OCTETS_OF_ONE: Final = 2048
 
 
 class ConnectionOwner(Protocol):
@@ -86,7 +88,7 @@ class TcpConnection(asyncio.Protocol):
         messages = framer.feed(data, now)
         if (
             messages
-            and (wait := self._bucket.spend(len(messages), now))
+            and (wait := self._bucket.spend(_cost(messages), now))
             and self._resume is None
             and self._transport is not None
         ):
@@ -171,3 +173,7 @@ def bind_tcp(family: int, host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _cost(messages: list[Framed]) -> int:
+    return len(messages) + sum(len(one.body) for one in messages) // _OCTETS_OF_ONE
