@@ -74,6 +74,7 @@ class CatalogQueries:
         changed: Called when an answer has changed channels.
         ended: Called when a query of a device has ended, before its changes are told.
         jitter: Random numbers from 0 to 1.
+        may_ask: Whether one more query that nobody waits for may leave now.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class CatalogQueries:
         start: Callable[[Coroutine[Any, Any, None]], object],
         changed: Callable[[], None],
         ended: Callable[[DeviceId], None],
+        may_ask: Callable[[], bool],
     ) -> None:
         self._registry = registry
         self._devices = devices
@@ -103,6 +105,7 @@ class CatalogQueries:
         self._start = start
         self._changed = changed
         self._ended = ended
+        self._may_ask = may_ask
         self._refresh_s = settings.refresh_hours * 3600
         self._schedule = QuerySchedule(parallel=settings.parallel_queries)
         self._assembler = Assembler(
@@ -134,7 +137,7 @@ class CatalogQueries:
         """A query that runs already is the answer."""
         run = self._wanted(device_id)
         if run.sn == 0:
-            self._schedule.want(device_id, self._monotonic())
+            self._schedule.want_now(device_id)
             self._pump()
         return self._jobs.get(run.job_id)
 
@@ -175,7 +178,7 @@ class CatalogQueries:
 
     def _pump(self) -> None:
         now = self._monotonic()
-        for device_id in self._schedule.take(now):
+        for device_id in self._schedule.take(now, self._may_ask):
             run = self._wanted(device_id)
             if run.sn:
                 self._schedule.release(device_id)  # its answer is still coming

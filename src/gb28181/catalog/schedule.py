@@ -7,6 +7,7 @@ and platforms that pause for half a minute between two parts (quirk Q62), must n
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Final
 
 from gb28181.ids import DeviceId
@@ -30,6 +31,7 @@ class QuerySchedule:
         self._heap: list[tuple[float, DeviceId]] = []
         self._places: dict[DeviceId, float] = {}
         self._failures: dict[DeviceId, int] = {}
+        self._urgent: dict[DeviceId, None] = {}
 
     def want(self, device_id: DeviceId, at: float) -> None:
         """Ask at this time, or earlier if that is planned already."""
@@ -37,9 +39,14 @@ class QuerySchedule:
             self._due[device_id] = at
             heapq.heappush(self._heap, (at, device_id))
 
+    def want_now(self, device_id: DeviceId) -> None:
+        """Somebody waits for it: before all others."""
+        self._urgent[device_id] = None
+
     def cancel(self, device_id: DeviceId) -> None:
         """Nothing is to be asked, now or later."""
         self._due.pop(device_id, None)
+        self._urgent.pop(device_id, None)
         self._failures.pop(device_id, None)
         self.release(device_id)
 
@@ -47,16 +54,28 @@ class QuerySchedule:
         """Attempts that failed since the last success."""
         return self._failures.get(device_id, 0)
 
-    def take(self, now: float) -> list[DeviceId]:
-        """Devices to ask now, as many as there are free places."""
+    def take(self, now: float, may_ask: Callable[[], bool] = lambda: True) -> list[DeviceId]:
+        """Devices to ask now, as many as there are free places.
+
+        Args:
+            may_ask: Whether one more may be asked that nobody waits for; it counts as asked.
+        """
         taken: list[DeviceId] = []
-        while self._heap and self._heap[0][0] <= now and len(self._places) < self._parallel:
-            at, device_id = heapq.heappop(self._heap)
-            if self._due.get(device_id) != at:
-                continue  # cancelled, or planned for another time since
-            del self._due[device_id]
+        while self._urgent and len(self._places) < self._parallel:
+            taken.append(device_id := next(iter(self._urgent)))
+            del self._urgent[device_id]
+            self._due.pop(device_id, None)
             self._places[device_id] = now + self._hold_s
-            taken.append(device_id)
+        while self._heap and self._heap[0][0] <= now and len(self._places) < self._parallel:
+            at, device_id = self._heap[0]
+            is_valid = self._due.get(device_id) == at  # else cancelled, or planned for another time since
+            if is_valid and not may_ask():
+                break
+            heapq.heappop(self._heap)
+            if is_valid:
+                del self._due[device_id]
+                self._places[device_id] = now + self._hold_s
+                taken.append(device_id)
         return taken
 
     def answering(self, device_id: DeviceId, now: float) -> None:

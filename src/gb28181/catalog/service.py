@@ -37,7 +37,11 @@ _MAX_ALIAS: Final = 255
 
 
 class CatalogService:
-    """The channels of all devices. `async with` runs its timer and its queries."""
+    """The channels of all devices. `async with` runs its timer and its queries.
+
+    Args:
+        may_ask: Whether one more question of our own may leave now (`pace.py`).
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class CatalogService:
         store: ChannelStore,
         bus: Bus,
         clock: Clock,
+        may_ask: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -74,6 +79,7 @@ class CatalogService:
             start=lambda work: self._background.start(work, "catalogue query"),
             changed=self._publish_changes,
             ended=self._replay,
+            may_ask=may_ask,
         )
         bus.subscribe(DeviceRegistered, self._device_registered)
         bus.subscribe(DeviceOnline, self._device_online)

@@ -34,7 +34,7 @@ from gb28181.control.paths import DataFolder, ingest_names
 from gb28181.database.database import Database, sqlite_url
 from gb28181.database.upkeep import Upkeep
 from gb28181.device import handlers as device_handlers
-from gb28181.device.model import Address
+from gb28181.device.model import Address, DeviceRegistered
 from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
 from gb28181.errors import Unavailable
@@ -47,6 +47,7 @@ from gb28181.ops.loop_lag import LoopLag
 from gb28181.ops.metrics import Metrics, add_ingests, add_process
 from gb28181.ops.moving import MovingFile
 from gb28181.ops.system import raise_file_limit
+from gb28181.pace import Pace
 from gb28181.ports import SipRequest
 from gb28181.position import handlers as position_handlers
 from gb28181.position.service import PositionService
@@ -86,6 +87,8 @@ class Control:
         self._clock = Clock()
         self.bus = Bus()
         self.lag = LoopLag()
+        self.pace = Pace()
+        self.bus.subscribe(DeviceRegistered, lambda event: self.pace.arrived() if event.is_new else None)
         self.database = Database(
             settings.database.url or sqlite_url(folder.root / "gb28181.db"), flush_ms=settings.database.flush_ms
         )
@@ -110,9 +113,15 @@ class Control:
             strong=DigestServer(derive(keys.secret, "digest"), settings.sip.domain, settings.sip.nonce_ttl_s, "SHA-256"),
             domain_password=settings.sip.password,
             profiles=Profiles.of(settings),
+            may_ask=self.pace.may_ask,
         )
         self.catalog = CatalogService(
-            settings.catalog, devices=self.devices, store=self.database, bus=self.bus, clock=self._clock
+            settings.catalog,
+            devices=self.devices,
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+            may_ask=self.pace.may_ask,
         )
         self.exchanges = self.devices.exchanges
         self.ptz = PtzService(
@@ -199,6 +208,7 @@ class Control:
             store=self.database,
             bus=self.bus,
             clock=self._clock,
+            may_ask=self.pace.may_ask,
         )
         self.upkeep = Upkeep(
             self.database,

@@ -26,6 +26,8 @@ from gb28181.manscdp.commands.device import DeviceInfoQuery, DeviceInfoResponse,
 WORKERS: Final = 8
 #: Longest text that is kept of a device or an operator.
 MAX_TEXT: Final = 255
+#: Until a worker looks again whether it may ask.
+_TURN_S: Final = 0.1
 #: Shortest pause between two checks of clocks.
 _PAUSE_S: Final = 0.02
 
@@ -35,6 +37,7 @@ class DeviceInfos:
 
     Args:
         check_every_s: Between two checks of one clock.
+        may_ask: Whether one more question may leave now.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class DeviceInfos:
         monotonic: Callable[[], float],
         counters: Counter[str],
         check_every_s: float,
+        may_ask: Callable[[], bool],
     ) -> None:
         self._directory = directory
         self._life = life
@@ -59,6 +63,7 @@ class DeviceInfos:
         self._monotonic = monotonic
         self._counters = counters
         self._check_every_s = check_every_s
+        self._may_ask = may_ask
         self._wanted: dict[DeviceId, None] = {}
         self._clocks: dict[DeviceId, None] = {}  # behind all of `_wanted`
         self._timeless: set[DeviceId] = set()
@@ -85,17 +90,19 @@ class DeviceInfos:
         """One device at a time, new ones first."""
         while True:
             await self._is_wanted.wait()
-            if self._wanted:
+            if not self._wanted and not self._clocks:
+                self._is_wanted.clear()
+            elif not self._may_ask():
+                await asyncio.sleep(_TURN_S)
+            elif self._wanted:
                 device_id = next(iter(self._wanted))
                 del self._wanted[device_id]
                 if await self._ask_who(device_id):
                     self.want_clock(device_id)
-            elif self._clocks:
+            else:
                 device_id = next(iter(self._clocks))
                 del self._clocks[device_id]
                 await self._ask_time(device_id)
-            else:
-                self._is_wanted.clear()
 
     async def run_clock_checks(self) -> None:
         """Every device that is online once in a period; in order of the directory, at an even pace."""

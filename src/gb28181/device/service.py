@@ -47,6 +47,7 @@ class DeviceService:
     Args:
         digest, strong: Challenge with MD5 and with SHA-256.
         domain_password: SIP password of a device that has none of its own; "" admits only devices that have one.
+        may_ask: Whether one more question of our own may leave now (`pace.py`).
         monotonic: Seconds that never jump.
     """
 
@@ -63,6 +64,7 @@ class DeviceService:
         strong: DigestServer,
         domain_password: str,
         profiles: Profiles,
+        may_ask: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -94,6 +96,7 @@ class DeviceService:
             monotonic=monotonic,
             counters=self._counters,
             check_every_s=settings.clock_check_hours * 3600,
+            may_ask=may_ask,
         )
         self._tells = Tells(self._directory, self._life)
         self._addresses = Addresses(

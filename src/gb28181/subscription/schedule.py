@@ -30,6 +30,10 @@ class Schedule:
         """When this one is due, None when nothing is planned."""
         return self._at.get(key)
 
+    def is_due(self, now: float) -> bool:
+        """Whether `due` may find something; what was planned anew may look due."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
     def next_deadline(self) -> float | None:
         return self._heap[0][0] if self._heap else None
 

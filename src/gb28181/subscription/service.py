@@ -56,6 +56,7 @@ class SubscriptionService:
 
     Args:
         chance: 0 to 1, anew at each call.
+        may_ask: Whether one more request that nobody waits for may leave now (`pace.py`).
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SubscriptionService:
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        may_ask: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._devices = devices
@@ -76,6 +78,8 @@ class SubscriptionService:
         self._clock = clock
         self._monotonic = monotonic
         self._chance = chance
+        self._may_ask = may_ask
+        self._urgent: dict[SubscriptionKey, None] = {}
         self._retry_s = settings.retry_hours * 3600
         self._counters: Counter[str] = Counter()
         self._registry = Registry(settings, store=store, bus=bus, clock=clock)
@@ -171,6 +175,7 @@ class SubscriptionService:
             entry = self._registry.put(Subscription(key))
         self._registry.change(entry, wish=wish, failures=0)
         self._consider(entry, 0.0, again=True)
+        self._urgent[key] = None
         return self._view(key)
 
     # --- what arrives ----------------------------------------------------------------------------------------------
@@ -307,13 +312,24 @@ class SubscriptionService:
         self._allowance = min(self._allowance + (now - self._ticked_at) * per_s, max(1.0, per_s))
         self._ticked_at = now
         limit = max(0, min(int(self._allowance), self._settings.parallel - self._under_way))
-        for key in self._schedule.due(now, limit=limit):
-            entry = self._registry.find(key)
-            if entry is not None and not entry.is_busy:
-                self._allowance -= 1.0
-                entry.is_busy = True
-                self._asked[key.device_id] += 1
-                self._background.start(self._run(entry), "subscription request")
+        for key in list(self._urgent)[:limit]:
+            limit -= 1
+            del self._urgent[key]
+            if (at := self._schedule.at(key)) is not None and at <= now:
+                self._schedule.cancel(key)
+                self._begin(key)
+        while limit > 0 and self._schedule.is_due(now) and self._may_ask():
+            limit -= 1
+            for key in self._schedule.due(now, limit=1):
+                self._begin(key)
+
+    def _begin(self, key: SubscriptionKey) -> None:
+        entry = self._registry.find(key)
+        if entry is not None and not entry.is_busy:
+            self._allowance -= 1.0
+            entry.is_busy = True
+            self._asked[key.device_id] += 1
+            self._background.start(self._run(entry), "subscription request")
 
     async def _run_timer(self) -> None:
         while True:
