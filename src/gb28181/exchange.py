@@ -14,15 +14,15 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from gb28181.device.model import Device, Profile, Route
+from gb28181.device.model import Profile, Route
 from gb28181.errors import CommandFailed, CommandStage, MisuseError, NotInEdition, PeerTimeout, Unavailable, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import build
 from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Result, entry_of, lacking, lookup
-from gb28181.ports import Signalling
+from gb28181.ports import Devices, Signalling
 from gb28181.router import Inbound, Routes
 
 R = TypeVar("R")
@@ -36,18 +36,6 @@ _MOST: Final = 64
 _MOST_PARTS: Final = 1000
 #: Serial numbers of ours that are remembered: a late answer to one of them is no answer to another command.
 _REMEMBERED: Final = 10_000
-
-
-class Devices(Protocol):
-    """What an exchange needs of the devices; `device.service.DeviceService` is the one."""
-
-    def get(self, device_id: DeviceId) -> Device: ...
-
-    def route(self, device_id: DeviceId) -> Route: ...
-
-    def profile(self, device_id: DeviceId) -> Profile: ...
-
-    def next_sn(self) -> int: ...
 
 
 @dataclass(slots=True, eq=False)

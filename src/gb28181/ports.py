@@ -249,23 +249,42 @@ class Ingests(Protocol):
 class Devices(Protocol):
     """What other features ask about devices; `device.service.DeviceService` is the one."""
 
-    def get(self, device_id: DeviceId) -> Device: ...
+    def devices(self) -> list[Device]: ...
 
-    def is_online(self, device_id: DeviceId) -> bool: ...
+    def get(self, device_id: str) -> Device:
+        """Raises: NotFound: No such device."""
 
-    def route(self, device_id: DeviceId) -> Route:
+    def is_online(self, device_id: str) -> bool: ...
+
+    def route(self, device_id: str) -> Route:
         """Raises: Unreachable: it is offline; an old address is never used (W16)."""
 
-    def profile(self, device_id: DeviceId) -> Profile:
+    def profile(self, device_id: str) -> Profile:
         """How a device is treated: edition, charset and what its vendor does otherwise; of an unknown one, as any."""
 
-    def remember_media_transport(self, device_id: DeviceId, transport: MediaTransport) -> None: ...
+    def next_sn(self) -> int:
+        """A serial number that no outstanding query of ours has."""
+
+    async def send(self, device_id: str, command: object) -> None:
+        """Sends one command that nothing answers; returns when the device's SIP has accepted it.
+
+        Raises:
+            NotFound: No such device.
+            PeerTimeout: No answer to the MESSAGE.
+            Unreachable: The device is offline, or refused the MESSAGE.
+        """
+
+    def remember_media_transport(self, device_id: str, transport: MediaTransport) -> None: ...
 
 
 class Channels(Protocol):
     """What other features ask about channels; `catalog.service.CatalogService` is the one."""
 
-    def channel(self, key: ChannelKey) -> Channel: ...
+    def channel(self, key: ChannelKey) -> Channel:
+        """Raises: NotFound: No such channel."""
+
+    def channels(self, device_id: str) -> list[Channel]:
+        """Raises: NotFound: No such device."""
 
     def all_channels(self) -> list[Channel]: ...
 

@@ -33,11 +33,11 @@ from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
 from gb28181.config import AlarmSettings
-from gb28181.device.model import DeviceOffline, Profile
+from gb28181.device.model import DeviceOffline
 from gb28181.errors import Conflict, Gb28181Error, Invalid, NotFound, PeerTimeout, Unreachable
 from gb28181.ids import CAMERA_TYPES, DeviceId, type_code
 from gb28181.manscdp.commands.alarm import AlarmNotify, AlarmResponse
-from gb28181.ports import AlarmStore
+from gb28181.ports import AlarmStore, Devices
 from gb28181.router import Inbound
 from gb28181.subscription.model import SubscriptionChanged, Topic
 
@@ -54,14 +54,6 @@ _RESETS: Final = 10_000
 _RESETS_AT_ONCE: Final = 20
 _FLOOD_EVERY_S: Final = 60.0
 _LONGEST_NOTE: Final = 1000
-
-
-class Devices(Protocol):
-    """`device.service.DeviceService`."""
-
-    async def send(self, device_id: str, command: object) -> None: ...
-
-    def profile(self, device_id: DeviceId) -> Profile: ...
 
 
 class Commands(Protocol):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
-from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.catalog.model import ChannelKey
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId, type_code
+from gb28181.ports import Channels
 
 #: Types of devices that are a camera themselves, or an encoder or recorder of one.
 _SMALL: Final = frozenset({"111", "113", "118", "131", "132", "138"})
-
-
-class Channels(Protocol):
-    """What this asks of the catalogue; `catalog.service.CatalogService` is the one."""
-
-    def channel(self, key: ChannelKey) -> Channel: ...
-
-    def channels(self, device_id: str) -> Sequence[Channel]: ...
 
 
 class Sources:

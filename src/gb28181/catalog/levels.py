@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import Final, Protocol
+from typing import Final
 
 from gb28181.catalog.holdings import Holding
 from gb28181.catalog.model import Channel, ChannelKey, Counts, TreeNode, View
@@ -22,6 +22,7 @@ from gb28181.catalog.tree import REGION, NodeKey, Tree, channel_key, kind_of, no
 from gb28181.device.model import Device
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
+from gb28181.ports import Devices
 
 #: Work between two turns of the loop.
 _SLICE_S: Final = 0.005
@@ -29,16 +30,6 @@ _SLICE_S: Final = 0.005
 _SETTLE_S: Final = 2.0
 #: Identifiers in trees that are kept for the next question.
 _MAX_KEPT: Final = 200_000
-
-
-class Devices(Protocol):
-    """What the lists need of the devices."""
-
-    def devices(self) -> list[Device]: ...
-
-    def get(self, device_id: str) -> Device: ...
-
-    def is_online(self, device_id: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

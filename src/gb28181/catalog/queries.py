@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from gb28181.bus import Bus
 from gb28181.catalog.items import is_camera_like, synthetic_channel
@@ -20,12 +20,11 @@ from gb28181.catalog.registry import Parents, Registry
 from gb28181.catalog.schedule import QuerySchedule
 from gb28181.clock import Clock
 from gb28181.config import CatalogSettings
-from gb28181.device.model import Device, Profile, Route
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.assembler import Assembler, Finished
 from gb28181.manscdp.commands.catalog import CatalogQuery
-from gb28181.ports import ChannelStore
+from gb28181.ports import ChannelStore, Devices
 
 _JITTER_S: Final = 2.0
 #: After a complete answer that lacks a channel. A recorder that restarts lists half of its cameras for a few minutes.
@@ -33,24 +32,6 @@ _RECHECK_S: Final = 600.0
 _CATALOG: Final = "Catalog"
 
 State = Literal["done", "partial", "failed"]
-
-
-class Devices(Protocol):
-    """What the catalogue needs of the devices."""
-
-    def devices(self) -> list[Device]: ...
-
-    def get(self, device_id: str) -> Device: ...
-
-    def is_online(self, device_id: str) -> bool: ...
-
-    def profile(self, device_id: str) -> Profile: ...
-
-    def route(self, device_id: str) -> Route: ...
-
-    def next_sn(self) -> int: ...
-
-    async def send(self, device_id: str, command: object) -> None: ...
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from gb28181.bus import Bus
 from gb28181.catalog.levels import Level, Levels
 from gb28181.catalog.model import Channel, ChannelKey, Counts, Job, SubtreeChanged, View
 from gb28181.catalog.notices import Notices
-from gb28181.catalog.queries import CatalogQueries, Devices
+from gb28181.catalog.queries import CatalogQueries
 from gb28181.catalog.registry import Registry, StateRule
 from gb28181.catalog.status import StatusDebounce
 from gb28181.catalog.tree import NodeKey
@@ -28,7 +28,7 @@ from gb28181.device.model import DeviceOffline, DeviceOnline, DeviceRegistered
 from gb28181.errors import Invalid
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
-from gb28181.ports import ChannelStore, SipRequest
+from gb28181.ports import ChannelStore, Devices, SipRequest
 from gb28181.router import Inbound
 
 _TICK_S: Final = 0.5

@@ -8,9 +8,9 @@ of its profile (quirk Q55), but only where both mean the same camera: a recorder
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
 from gb28181.command.editions import demand, spoken, too_old
 from gb28181.command.model import ConfigAnswer
@@ -25,7 +25,7 @@ from gb28181.manscdp.commands.config import (
     DeviceConfigResponse,
 )
 from gb28181.manscdp.edition import Edition
-from gb28181.ports import Devices
+from gb28181.ports import Channels, Devices
 
 #: Every type by the name that it has as a field and in the API.
 TYPES: Final[Mapping[str, ConfigType]] = {kind.name.lower(): kind for kind in ConfigType}
@@ -36,12 +36,6 @@ _WHOLE_S: Final = 60.0  # below the edge's patience with an answer of control
 _QUIET_S: Final = 2.0
 #: Failures after which another identifier, or one type alone, may be understood.
 _MISUNDERSTOOD: Final = frozenset({"sip_status", "no_response", "result_error"})
-
-
-class Channels(Protocol):
-    """`catalog.service.CatalogService`."""
-
-    def channels(self, device_id: str) -> Sequence[Channel]: ...
 
 
 class Configurations:

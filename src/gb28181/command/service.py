@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.clock import Clock
-from gb28181.command.configuration import Channels, Configurations
+from gb28181.command.configuration import Configurations
 from gb28181.command.footage import FootageSearch
 from gb28181.command.maintenance import Maintenance
 from gb28181.command.model import Guard, Order, RebootDetail, UpgradeDetail
@@ -49,7 +49,7 @@ from gb28181.manscdp.commands.device import (
 from gb28181.manscdp.commands.notify import DeviceUpgradeResult, UploadSnapShotFinished
 from gb28181.manscdp.element import Result
 from gb28181.messages import Transfer
-from gb28181.ports import Deposit, Devices, OrderStore
+from gb28181.ports import Channels, Deposit, Devices, OrderStore
 from gb28181.router import Inbound
 
 logger = logging.getLogger(__name__)

@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from gb28181.alarm.model import AlarmLocated
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
 from gb28181.config import PositionSettings
-from gb28181.device.model import DeviceOffline, Profile
+from gb28181.device.model import DeviceOffline
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.position import MobilePosition, PositionItem
 from gb28181.manscdp.commands.ptz import PTZPositionNotify
-from gb28181.ports import PositionStore
+from gb28181.ports import Devices, PositionStore
 from gb28181.position.coordinates import is_place, to_wgs84
 from gb28181.position.model import Position, PositionReported, PtzPositionReported
 from gb28181.router import Inbound
@@ -34,12 +34,6 @@ _LATEST: Final = timedelta(minutes=10)
 _OLDEST: Final = timedelta(days=7)
 
 Via = Literal["notify", "message", "alarm"]
-
-
-class Devices(Protocol):
-    """`device.service.DeviceService`."""
-
-    def profile(self, device_id: DeviceId) -> Profile: ...
 
 
 @dataclass(slots=True)

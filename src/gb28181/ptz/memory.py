@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
-from gb28181.catalog.model import Channel, ChannelKey
+from gb28181.catalog.model import ChannelKey
 from gb28181.device.model import Profile
 from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
@@ -22,6 +22,7 @@ from gb28181.manscdp.commands.ptz import (
     PTZPositionResponse,
 )
 from gb28181.manscdp.ptz_code import MAX_PRESET
+from gb28181.ports import Channels, Devices
 from gb28181.ptz.model import CruisePoint, CruiseTrack, Home, Position, Preset, Presets
 
 #: Answers of these kinds are for us (see `exchange.routes`).
@@ -38,19 +39,6 @@ QUIET_S: Final = 1.0
 _MOST: Final = 256
 
 R = TypeVar("R")
-
-
-class Devices(Protocol):
-    """What steering needs of the devices."""
-
-    def profile(self, device_id: DeviceId) -> Profile: ...
-
-
-class Channels(Protocol):
-    """What steering needs of the channels."""
-
-    def channel(self, key: ChannelKey) -> Channel:
-        """Raises: NotFound: There is none."""
 
 
 class PtzMemory:

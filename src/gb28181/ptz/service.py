@@ -24,10 +24,10 @@ from gb28181.exchange import Exchanges
 from gb28181.manscdp.commands.control import DeviceControl, DragZoom
 from gb28181.manscdp.commands.ptz import HomePosition, PTZCmdParams, PTZPreciseCtrl
 from gb28181.manscdp.ptz_code import Auxiliary, Cruise, Preset, PtzAction, Scan, build
-from gb28181.ports import MovingNotes
+from gb28181.ports import Channels, Devices, MovingNotes
 from gb28181.ptz.helm import Change, Helm, Taken
 from gb28181.ptz.lines import Lines
-from gb28181.ptz.memory import Channels, Devices, addressee
+from gb28181.ptz.memory import addressee
 from gb28181.ptz.model import STILL, Box, Held, Holder, Home, Motion, PtzChanged, PtzState
 
 #: One try of a command. Over UDP that is four datagrams: at 0, 0.5, 1.5 and 3.5 s.

@@ -16,10 +16,10 @@ from datetime import timedelta
 from gb28181.clock import Clock
 from gb28181.device.model import Route
 from gb28181.errors import NotFound, NotInEdition, PeerTimeout, SubscriptionRefused, Unreachable
-from gb28181.ports import Signalling, Subscribed
+from gb28181.ports import Devices, Signalling, Subscribed
 from gb28181.session.model import Dialog
 from gb28181.subscription.model import Subscription
-from gb28181.subscription.queries import Devices, body_of, check_edition, event_of
+from gb28181.subscription.queries import body_of, check_edition, event_of
 from gb28181.subscription.registry import Entry, Registry, Wanted
 from gb28181.subscription.renewal import is_dialog_lost, is_passing, pause_after, renewal_after
 from gb28181.subscription.schedule import Schedule

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from gb28181.device.model import Device, DeviceCharset, Edition, Profile, Route
+from gb28181.device.model import DeviceCharset, Edition
 from gb28181.errors import NotInEdition
 from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import build
@@ -19,18 +19,6 @@ _EDITION: Final[dict[Topic, tuple[Edition, ...]]] = {
     Topic.MOBILE_POSITION: ("2016", "2022"),
     Topic.PTZ_POSITION: ("2022",),
 }
-
-
-class Devices(Protocol):
-    """What this feature asks about devices; `device.service.DeviceService` is the one."""
-
-    def get(self, device_id: DeviceId) -> Device: ...
-
-    def profile(self, device_id: DeviceId) -> Profile: ...
-
-    def route(self, device_id: DeviceId) -> Route: ...
-
-    def next_sn(self) -> int: ...
 
 
 def check_edition(topic: Topic, edition: Edition) -> None:

@@ -24,13 +24,13 @@ from gb28181.config import SubscriptionSettings
 from gb28181.device.model import DeviceOffline, DeviceOnline, DeviceRegistered
 from gb28181.errors import Conflict, Invalid, WireError
 from gb28181.ids import DeviceId, device_id
-from gb28181.ports import Signalling, SipRequest, SubscriptionStore
+from gb28181.ports import Devices, Signalling, SipRequest, SubscriptionStore
 from gb28181.router import Notice
 from gb28181.sip.subscription import parse_state
 from gb28181.subscription.asking import Asking
 from gb28181.subscription.model import Subscription, SubscriptionKey, SubscriptionView, Topic, Wish
 from gb28181.subscription.notices import topic_of
-from gb28181.subscription.queries import Devices, check_edition
+from gb28181.subscription.queries import check_edition
 from gb28181.subscription.registry import Entry, Registry
 from gb28181.subscription.renewal import pause_after, renewal_after
 from gb28181.subscription.schedule import Schedule
