@@ -10,6 +10,12 @@ export function timeOf(text: string | null | undefined): string {
   return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
 }
 
+/** As `timeOf`, without the date for what is of today. */
+export function timeShort(text: string | null | undefined): string {
+  const whole = timeOf(text)
+  return whole.slice(0, 10) === timeOf(new Date().toISOString()).slice(0, 10) ? whole.slice(11) : whole
+}
+
 export function bitrateOf(kbps: number): string {
   return kbps >= 1000 ? `${(kbps / 1000).toFixed(2)} Mbit/s` : `${Math.round(kbps)} kbit/s`
 }

@@ -1,6 +1,6 @@
 import { watch } from 'vue'
 import { createRouter, createWebHashHistory } from 'vue-router'
-import { token } from './api/client.ts'
+import { mayAdminister, token } from './api/client.ts'
 import DevicesPage from './pages/DevicesPage.vue'
 import LoginPage from './pages/LoginPage.vue'
 import StartPage from './pages/StartPage.vue'
@@ -16,6 +16,7 @@ export const router = createRouter({
     { path: '/playback/:channel?', name: 'playback', component: () => import('./pages/PlaybackPage.vue') },
     { path: '/alarms', name: 'alarms', component: () => import('./pages/AlarmsPage.vue') },
     { path: '/positions/:channel?', name: 'positions', component: () => import('./pages/PositionsPage.vue') },
+    { path: '/system/:tab(users|audit|state)?', name: 'system', component: () => import('./pages/SystemPage.vue') },
     { path: '/:rest(.*)*', redirect: '/' },
   ],
 })
@@ -23,6 +24,7 @@ export const router = createRouter({
 router.beforeEach((to) => {
   if (!token.value && to.name !== 'login') return { name: 'login', query: { to: to.fullPath } }
   if (token.value && to.name === 'login') return { name: 'start' }
+  if (to.name === 'system' && !mayAdminister.value) return { name: 'start' }
   return true
 })
 

@@ -46,7 +46,15 @@ export function forgetLogin(): void {
 }
 
 export async function login(name: string, password: string): Promise<void> {
-  const answer = await request<Login>('POST', '/login', { username: name, password })
+  remember(await request<Login>('POST', '/login', { username: name, password }))
+}
+
+/** Gives the user of this tab another password; the answer is a new login. */
+export async function changePassword(old: string, wanted: string): Promise<void> {
+  remember(await call<Login>('POST', '/password', { old, new: wanted }))
+}
+
+function remember(answer: Login): void {
   sessionStorage.setItem(TOKEN, answer.token)
   sessionStorage.setItem(USER, answer.username)
   sessionStorage.setItem(ROLE, answer.role)

@@ -25,6 +25,17 @@ export interface Alarm {
   note: string
 }
 
+/** What nobody has acknowledged, counted up to a hundred. */
+export interface OpenAlarms {
+  count: number
+  more: boolean
+}
+
+export interface Acknowledged {
+  acknowledged: number
+  more: boolean
+}
+
 export interface AlarmWords {
   methods: { method: number; words: Words }[]
 }

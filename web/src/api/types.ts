@@ -139,10 +139,12 @@ export interface System {
   channels: { total: number; online: number }
   recording: { due: number; recording: number }
   volumes: { path: string; total_bytes: number; free_bytes: number; suspect: boolean; error: string }[]
-  sip: { server_id: string; domain: string; host: string; port: number; transports: string[] }
+  parts: { name: string; state: string; pid: number | null; detail: string }[]
+  sip: { server_id: string; domain: string; host: string; port: number; transports: string[]; tls_port: number | null }
 }
 
 export interface Refusal {
+  at: string | null
   device_id: string
   source: string
   reason: string
@@ -255,4 +257,61 @@ export interface PtzState {
 export interface Preset {
   number: number
   name: string
+}
+
+export interface Cruise {
+  number: number
+  name: string
+}
+
+export interface CruiseTrack extends Cruise {
+  points: { preset: number; stay_s: number | null; speed: number | null }[]
+}
+
+/** To which preset a camera returns by itself after so long a rest. */
+export interface Home {
+  enabled: boolean
+  after_s: number | null
+  preset: number | null
+}
+
+/** Where a camera looks: degrees, and a factor. */
+export interface PtzPosition {
+  pan: number | null
+  tilt: number | null
+  zoom: number | null
+}
+
+/** One recording that a device holds. */
+export interface DeviceRecording {
+  start: string
+  end: string
+  name: string
+  type: string
+  bytes: number | null
+}
+
+export interface DeviceRecordings {
+  asked_at: string
+  complete: boolean
+  items: DeviceRecording[]
+  recorded: { start: string; end: string }[]
+  gaps: { start: string; end: string }[]
+  days: { date: string; state: string; received: number; announced: number | null }[]
+}
+
+export interface User {
+  username: string
+  role: Role
+  disabled: boolean
+}
+
+/** What a user did. */
+export interface AuditEntry {
+  id: number
+  at: string
+  user: string
+  action: string
+  target: string
+  detail: Record<string, unknown>
 }

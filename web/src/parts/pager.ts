@@ -1,7 +1,8 @@
 /** One page of a keyset-paged list at a time: the way back is the cursors passed, so nothing grows with the list. */
 import { computed, ref, shallowRef, type ComputedRef, type Ref, type ShallowRef } from 'vue'
-import { ApiError, call, query } from '../api/client.ts'
+import { call, query } from '../api/client.ts'
 import type { Page } from '../api/types.ts'
+import { errorText } from '../i18n/errors.ts'
 
 export interface Pager<T> {
   items: ShallowRef<T[]>
@@ -38,7 +39,7 @@ export function usePager<T>(
       isLoaded.value = true
     } catch (error) {
       if (mine !== serial) return
-      problem.value = error instanceof ApiError ? error.message : String(error)
+      problem.value = errorText(error)
     }
   }
   async function next(): Promise<void> {

@@ -12,22 +12,39 @@ const choice = (key: string, ...choices: string[]): ProfileField => ({ key, kind
 const toggle = (key: string): ProfileField => ({ key, kind: 'switch', choices: ['true', 'false'] })
 const number = (key: string, min: number, max: number): ProfileField => ({ key, kind: 'number', min, max })
 
-export const PROFILE_FIELDS: ProfileField[] = [
-  { key: 'vendor', kind: 'text' },
-  choice('edition', '2011', '2014', '2016', '2022'),
-  choice('charset', 'gb2312', 'gb18030', 'utf-8'),
-  choice('media_transport', 'auto', 'udp', 'tcp'),
-  choice('digest', 'MD5', 'SHA-256'),
-  choice('keepalive_policy', 'revive', 'strict'),
-  number('keepalive_interval_s', 0, 3600),
-  number('keepalive_misses', 1, 100),
-  number('keep_open_s', 0, 600),
-  toggle('date_header'),
-  number('catalog_first_wait_s', 1, 3600),
-  number('catalog_gap_s', 1, 3600),
-  toggle('ignore_notified_status'),
-  choice('coordinate_system', 'wgs84', 'gcj02', 'bd09'),
-  choice('set_guard', 'never', 'camera', 'always'),
-  choice('ptz_target', 'device', 'channel'),
-  choice('config_target', 'device', 'channel'),
+/** What belongs together, under one heading. */
+export const PROFILE_GROUPS: { name: string; fields: ProfileField[] }[] = [
+  {
+    name: 'protocol',
+    fields: [
+      { key: 'vendor', kind: 'text' },
+      choice('edition', '2011', '2014', '2016', '2022'),
+      choice('charset', 'gb2312', 'gb18030', 'utf-8'),
+      choice('digest', 'MD5', 'SHA-256'),
+      toggle('date_header'),
+    ],
+  },
+  {
+    name: 'presence',
+    fields: [
+      number('keepalive_interval_s', 0, 3600),
+      number('keepalive_misses', 1, 100),
+      choice('keepalive_policy', 'revive', 'strict'),
+      number('keep_open_s', 0, 600),
+      toggle('ignore_notified_status'),
+    ],
+  },
+  { name: 'catalog', fields: [number('catalog_first_wait_s', 1, 3600), number('catalog_gap_s', 1, 3600)] },
+  {
+    name: 'commands',
+    fields: [
+      choice('media_transport', 'auto', 'udp', 'tcp'),
+      choice('ptz_target', 'device', 'channel'),
+      choice('config_target', 'device', 'channel'),
+      choice('set_guard', 'never', 'camera', 'always'),
+      choice('coordinate_system', 'wgs84', 'gcj02', 'bd09'),
+    ],
+  },
 ]
+
+export const PROFILE_FIELDS: ProfileField[] = PROFILE_GROUPS.flatMap((group) => group.fields)

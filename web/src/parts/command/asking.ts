@@ -1,6 +1,6 @@
 /** One thing at a time: asks, remembers what went wrong, and forgets it at the next attempt. */
 import { ref } from 'vue'
-import { ApiError } from '../../api/client.ts'
+import { errorText } from '../../i18n/errors.ts'
 
 /** Devices are given longer than the server's own answers: some are asked for each thing alone. */
 export const PATIENCE_MS = 95_000
@@ -16,7 +16,7 @@ export function useAsking() {
       await work()
       return true
     } catch (error) {
-      problem.value = error instanceof ApiError ? error.message : String(error)
+      problem.value = errorText(error)
       return false
     } finally {
       isBusy.value = false
