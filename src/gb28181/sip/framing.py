@@ -173,7 +173,8 @@ class StreamFramer:
         if self.is_broken:
             return None
         if self._tag is None:
-            first = buffer[:_ROOT_WITHIN].lstrip(_PADDING + b"\xef\xbb\xbf")[:1]
+            # A body that is padding as far as its length goes is no XML, whatever has come behind it by now.
+            first = buffer[: min(length or _ROOT_WITHIN, _ROOT_WITHIN)].lstrip(_PADDING + b"\xef\xbb\xbf")[:1]
             if not first and (self._expects_xml or length):
                 return length if 0 < length <= len(buffer) else None
             if first != b"<" or not (self._expects_xml or length):
