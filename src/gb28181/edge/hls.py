@@ -11,6 +11,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from aiohttp import web
@@ -85,13 +86,13 @@ class HlsRoutes:
         headers = {"Cache-Control": _KEEP, "ETag": mark}
         if (wanted := _INITIALISATION.fullmatch(name)) is not None:
             moment, tag = int(wanted[2]), wanted[1]
-            make: Callable[[], bytes] = lambda: self._maker.initialisation(device, channel, moment, tag)  # noqa: E731
+            make: Callable[[], bytes] = partial(self._maker.initialisation, device, channel, moment, tag)
             inside = moment < end
         else:
             entry = Entry.parse(name)
             if entry is None:
                 raise NotFound("no such file in this playlist")
-            make = lambda: self._maker.entry(device, channel, entry)  # noqa: E731
+            make = partial(self._maker.entry, device, channel, entry)
             inside = entry.start_us < end and entry.end_us > start
         if not inside:
             raise NotFound("the link of this playlist is for another range")

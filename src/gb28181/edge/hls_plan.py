@@ -92,13 +92,16 @@ def plan(
         made = formats(lines[number].first)
         return made.tag if made is not None else current
 
+    def change(before: int, after: int, old: str) -> int:
+        return _bisect(before, after, lambda middle: tag_of(middle) == old)
+
     before = 0
     found[0] = current = tag_of(0)
     for number in looked_at[1:]:
         found[number] = tag_of(number)
         if found[number] != current and lines[number].entry.run == lines[before].entry.run:
-            change = _bisect(before, number, lambda middle, old=current: tag_of(middle) == old)  # type: ignore[misc]
-            found[change] = tag_of(change)
+            changed = change(before, number, current)
+            found[changed] = tag_of(changed)
         before, current = number, found[number]
     return list(_tagged(lines, found, formats, within))
 

@@ -49,9 +49,8 @@ class IngestClient:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            link = _Link(self)
             try:
-                transport, _ = await loop.create_unix_connection(lambda link=link: link, str(self._path))  # type: ignore[misc]
+                transport, link = await loop.create_unix_connection(lambda: _Link(self), str(self._path))
             except OSError:
                 await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
                 failures += 1

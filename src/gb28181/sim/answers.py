@@ -138,10 +138,11 @@ class Answers:
     # -- controls ------------------------------------------------------------------------------------------------------
 
     def _control(self, control: Request) -> None:
+        text: str | None
         if control.command == "DeviceConfig":
             text, effect = self._functions.configure(control)
         elif control.command == "DeviceControl":
-            text, effect = self._functions.control(control, time.monotonic())  # type: ignore[assignment]  # None: not answered
+            text, effect = self._functions.control(control, time.monotonic())
         else:
             text, effect = manscdp.result(control, is_ok=False), None
         self._recorder.write("control", self._device.device_id, command=control.command, target=control.device_id)

@@ -44,7 +44,7 @@ class Configuration:
 
     def __init__(self, edition: Edition) -> None:
         self._edition = edition
-        self._blocks = {name: ET.fromstring(f"<{name}>{inner}</{name}>") for name, inner in _FACTORY.items()}  # noqa: S314
+        self._blocks = {name: ET.fromstring(f"<{name}>{inner}</{name}>") for name, inner in _FACTORY.items()}  # noqa: S314 - our own text
         self._blocks["VideoParamAttribute"].set("Num", "2")
         mirror = ET.Element("FrameMirror")
         mirror.text = "0"

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from xml.etree.ElementTree import Element
 
 from gb28181.sim import manscdp, records
 from gb28181.sim.config import Configuration
@@ -277,8 +278,8 @@ class Functions:
                 )
         return result(control, is_ok=is_ok), effect
 
-    def _basic(self, part: object) -> None:
-        read = {child.tag.lower(): (child.text or "").strip() for child in part}  # type: ignore[attr-defined]  # an Element
+    def _basic(self, part: Element) -> None:
+        read = {child.tag.lower(): (child.text or "").strip() for child in part}
         self.name = read.get("name") or self.name
         self.expires_s = round(number(read.get("expiration", ""), self.expires_s)) or self.expires_s
         self.keepalive_s = number(read.get("heartbeatinterval", ""), self.keepalive_s) or self.keepalive_s
