@@ -81,7 +81,7 @@ class SipSettings(_Section):
     max_tcp_message_bytes: int = Field(8 << 20, ge=65535)
     max_tcp_connections: int = Field(20000, ge=1)
     tcp_idle_s: float = Field(600, gt=0)
-    unauthenticated_per_s: float = Field(2000, gt=0)
+    unauthenticated_per_s: float = Field(4000, gt=0)
     per_source_per_s: float = Field(2000, gt=0)
     trace_mb: int = Field(16, ge=0, le=4096)
     per_device_per_s: float = Field(500, gt=0)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from gb28181.device.model import Device
 from gb28181.device.presence import Presence, WentOffline, WentOnline
 from gb28181.ids import DeviceId
 
@@ -100,3 +105,11 @@ def test_a_million_keepalives_leave_one_entry_a_device() -> None:
         presence.keepalive(B, moment * 30.0)
         presence.expire(moment * 20.0)
     assert len(presence._heap) <= 4
+
+
+def test_a_device_is_changed_in_the_named_fields_only() -> None:
+    device = Device(DeviceId("34020000001110000001"), name="gate", keepalive_interval_s=30.0)
+    assert device.with_changes(name="door") == replace(device, name="door")
+    assert device.with_changes() == device
+    with pytest.raises(TypeError):
+        device.with_changes(nmae="door")

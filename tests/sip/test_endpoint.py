@@ -353,6 +353,16 @@ def test_unknown_sources_share_a_limit_and_known_ones_do_not_count() -> None:
     assert len(arrived(one)) == 50
 
 
+def test_a_flood_without_credentials_keeps_nobody_out_who_has_answered_a_challenge() -> None:
+    one = limited(unauthenticated=10)
+    for number in range(100):
+        one.receive_datagram(request("REGISTER", call_id=str(number)), FROM, 0.0)
+    assert len(arrived(one)) == 20
+    proof = request("REGISTER", call_id="proof").replace(b"\r\n\r\n", b"\r\nAuthorization: Digest username=x\r\n\r\n", 1)
+    one.receive_datagram(proof, FROM, 0.0)
+    assert len(arrived(one)) == 1
+
+
 # quirk Q18
 def test_a_device_is_limited_by_itself_and_nobody_can_use_up_what_is_another_s() -> None:
     limits = FloodLimits(per_source=1e9, unauthenticated=1e9, per_device=5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -52,7 +51,13 @@ async def write_batch(connection: AsyncConnection, batch: Batch) -> None:
 
 
 def route_out(route: Route) -> dict[str, Any]:
-    return dataclasses.asdict(route)
+    remote, local = route.remote, route.local
+    return {
+        "transport": route.transport,
+        "remote": {"host": remote.host, "port": remote.port},
+        "local": {"host": local.host, "port": local.port},
+        "connection": route.connection,
+    }
 
 
 def route_in(data: dict[str, Any]) -> Route:

@@ -11,6 +11,7 @@ from typing import Final
 
 from gb28181.bus import Bus
 from gb28181.clock import Clock
+from gb28181.device.announcing import Announcements
 from gb28181.device.directory import Directory, Peer
 from gb28181.device.model import DeviceOffline, DeviceOnline, OfflineCause
 from gb28181.device.offset import ClockOffset, header_time
@@ -48,6 +49,7 @@ class LifeSigns:
         self._clock = clock
         self._monotonic = monotonic
         self._counters = counters
+        self.announcements = Announcements()
 
     def agree(self, peer: Peer) -> None:
         """Patience with a device, after its registration or what an operator says of it has changed."""
@@ -85,11 +87,13 @@ class LifeSigns:
         else:
             peer.seen_at = utc
         if appears:
-            logger.info("device online", extra={"device_id": device.device_id})
+            source = str(registration.route.remote) if registration is not None else ""
+            self.announcements.online(device.device_id, now, source=source)
             self._bus.publish(DeviceOnline(device.device_id))
 
     def expire(self) -> None:
         """Takes devices offline that have been silent too long."""
+        self.announcements.expire(self._monotonic())
         for event in self._presence.expire(self._monotonic()):
             peer = self._directory.get(event.device_id)
             cause: OfflineCause = "expired" if self.has_lapsed(peer) else "keepalive_timeout"

@@ -24,6 +24,9 @@ def is_behind_nat(route: Route, contact: str, via: str) -> bool:
     """
     if route.transport != "udp":
         return False  # a TCP connection is kept open by itself
+    here = str(route.remote)
+    if contact.partition("@")[2] == here and via.partition(";")[0].rpartition(" ")[2] == here:
+        return False  # as nearly everybody writes it
     topmost = parse_via(via)
     claims = (contact, topmost.sent_by if topmost is not None else "")
     return any(place not in (None, (route.remote.host, route.remote.port)) for place in map(literal_address, claims))

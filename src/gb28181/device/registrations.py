@@ -172,10 +172,10 @@ class Registrations:
     def _registered(self, register: Register, request: SipRequest, peer: Peer | None, utc: datetime) -> Peer:
         identifier, route, now = register.device_id, request.route, self._monotonic()
         was_online = self._presence.is_online(identifier)
+        is_unheard_of = peer is None
         if peer is None:
             peer = self._directory.add(Device(identifier, created_at=utc))
             self.quarantine.remove(identifier)
-            logger.info("new device", extra={"device_id": identifier, "source": str(route.remote)})
         old = peer.device.registration
         moved = was_online and old is not None and not is_same_place(old.route, route)
         appears = not was_online or not peer.is_confirmed
@@ -210,7 +210,7 @@ class Registrations:
         if moved and old is not None:
             self._moved(peer, old.route.remote.host, route.remote.host, now, utc)
         if appears:
-            logger.info("device online", extra={"device_id": identifier, "source": str(route.remote)})
+            self._life.announcements.online(identifier, now, source=str(route.remote), is_new=is_unheard_of)
             self._bus.publish(DeviceOnline(identifier))
         is_new = moved or not was_online
         if is_new or not is_storm:

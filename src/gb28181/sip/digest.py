@@ -238,7 +238,7 @@ def _parameters(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for match in _PARAMETER.finditer(text):
         name, quoted, token = match.groups()
-        value = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        value = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted) if "\\" in quoted else quoted
         fields.setdefault(name.lower(), value)
     return fields
 

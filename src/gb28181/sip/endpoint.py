@@ -290,7 +290,7 @@ class SipEndpoint:
         if answered is not None:
             self._answer_again(request, flow, answered)
             return
-        if not self._limits.admits_request(flow.host, now):
+        if not self._limits.admits_request(flow.host, now, has_credentials="authorization" in request.first):
             self.counters["dropped_unauthenticated_flood"] += 1
             if flow.transport != "udp":
                 self._refuse_busy(request, flow)

@@ -76,11 +76,12 @@ class FloodLimits:
     """Decides whether a packet is looked at at all, and whether a device's request is served.
 
     A whole town may sit behind one address, so the limit by source is high. A source is *known* once a service has
-    answered a request of it with 2xx; requests of the others share one bucket.
+    answered a request of it with 2xx; requests of the others share one bucket, and those with credentials another: a flood of
+    requests without any does not keep out who has answered a challenge.
 
     Args:
         per_source: Packets a second from one host.
-        unauthenticated: Requests a second from all unknown hosts together.
+        unauthenticated: Requests a second from all unknown hosts together, and as many with credentials.
         per_device: Requests a second of one From user at one host; so nobody uses up what is another's (quirk Q18).
     """
 
@@ -88,13 +89,14 @@ class FloodLimits:
         self._sources = _Rates(per_source)
         self._devices = _Rates(per_device)
         self._unknown = Bucket(unauthenticated, now)
+        self._answering = Bucket(unauthenticated, now)
         self._known: dict[str, None] = {}
 
     def admits_packet(self, host: str, now: float) -> bool:
         return self._sources.take(host, now)
 
-    def admits_request(self, host: str, now: float) -> bool:
-        return host in self._known or self._unknown.take(now)
+    def admits_request(self, host: str, now: float, *, has_credentials: bool = False) -> bool:
+        return host in self._known or (self._answering if has_credentials else self._unknown).take(now)
 
     def admits_device(self, user: str, host: str, now: float, *, octets: int = 0) -> bool:
         """Args:

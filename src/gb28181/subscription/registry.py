@@ -132,7 +132,9 @@ class Registry:
 
     def _tell(self, subscription: Subscription) -> None:
         key, state = subscription.key, subscription.state
-        logger.info(
+        # What the configuration wishes of each device is two lines a device; what an operator wishes is said.
+        logger.log(
+            logging.DEBUG if subscription.wish.enabled is None else logging.INFO,
             "subscription %s",
             state,
             extra={"device_id": key.device_id, "topic": key.topic, "target": key.target, "reason": subscription.reason},
