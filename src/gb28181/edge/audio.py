@@ -134,7 +134,7 @@ class _Encoder:
     def encode(self, sample: int, pcm: Pcm) -> list[SoundFrame]:
         """Takes 1024 samples."""
         frame = av.AudioFrame.from_ndarray(pcm.reshape(1, FRAME), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = _G711_RATE, sample, self._context.time_base
+        frame.sample_rate, frame.pts = _G711_RATE, sample
         return [SoundFrame(packet.pts or 0, bytes(packet)) for packet in self._context.encode(frame)]
 
     def finish(self) -> list[SoundFrame]:

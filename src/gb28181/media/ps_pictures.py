@@ -143,6 +143,7 @@ class Pictures:
 
     def _walk(self) -> None:
         es = self._es
+        in_slices = self._in_slices
         while True:
             at = es.find(b"\x00\x00\x01", self._scan)
             if at < 0:
@@ -151,13 +152,13 @@ class Pictures:
             if at + 6 > len(es):
                 self._scan = at
                 return
-            start = at - 1 if at and not es[at - 1] else at
             self._scan = at + 3
-            if self._in_slices and es[at + 3] & 0x1F in _H264_SLICES and not es[at + 4] & 0x80:
+            if in_slices and (kind := es[at + 3] & 0x1F) in _H264_SLICES and es[at + 4] < 0x80:
                 # The next of many slices changes nothing that `_place` would change.
-                self._is_key |= es[at + 3] & 0x1F == nal.H264_IDR
+                self._is_key |= kind == nal.H264_IDR
                 continue
-            self._nal(start, at + 3)
+            self._nal(at - 1 if at and not es[at - 1] else at, at + 3)
+            in_slices = self._in_slices
 
     @property
     def _in_slices(self) -> bool:
