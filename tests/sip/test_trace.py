@@ -70,6 +70,16 @@ def test_keepalives_push_nothing_else_out():
     assert sum(len(message.data) for message in trace.messages_of(DEVICE, limit=10_000)) < 20_000
 
 
+def test_keepalives_that_are_read_together_push_nothing_else_out_either():
+    here, there = (DEVICE, THERE), (OTHER, ELSEWHERE)
+    together = [
+        *((True, place, keepalive(device)) for device, place in (here, there)),
+        *((False, place, answer("200 OK", "MESSAGE")) for _, place in (here, there)),
+    ]
+    trace = taken((True, THERE, request("REGISTER", DEVICE, SERVER)), *together * 500, room=20_000)
+    assert trace.messages_of(DEVICE, limit=10_000)[0].summary() == "REGISTER"
+
+
 def test_room_is_bounded():
     trace = taken(*[(True, THERE, request("MESSAGE", DEVICE, SERVER, "x" * 900))] * 1000, room=100_000)
     assert 20 < len(trace.messages_of(DEVICE, limit=10_000)) < 100

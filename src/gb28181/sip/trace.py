@@ -20,6 +20,8 @@ _READABLE: Final = 64 << 10
 #: Share of the room that keepalives and their answers get.
 _PULSE_SHARE: Final = 0.25
 _KEEPALIVE: Final = b">Keepalive<"
+#: Keepalives whose answers are waited for; some are never answered.
+_MOST_ASKED: Final = 1000
 
 _NAMES: Final = rb"password|passwd|pwd|passphrase|secret|community|credential|cryptkey|privatekey|authkey|privkey"
 #: The value of an element, CDATA too.
@@ -126,19 +128,23 @@ class Trace:
     def __init__(self, room: int) -> None:
         pulse = int(room * _PULSE_SHARE)
         self._talk, self._pulse = _Ring(room - pulse), _Ring(pulse)
-        self._asked_by = ("", 0)  # who sent the keepalive whose answer comes next
+        self._asked_by: set[tuple[str, int]] = set()  # who sent keepalives whose answers come next; many are read at once
 
     def take(self, message: TracedMessage) -> None:
         """Every message passes here, in the order of the wire."""
         if message.is_inbound:
             if _KEEPALIVE in message.data:
-                self._asked_by = message.host, message.port
+                if len(self._asked_by) >= _MOST_ASKED:
+                    self._asked_by.clear()
+                self._asked_by.add((message.host, message.port))
                 self._pulse.add(message)
                 return
-        elif self._asked_by == (message.host, message.port) and message.data.startswith(b"SIP/2.0 200"):
-            self._asked_by = "", 0
-            self._pulse.add(message)
-            return
+        elif self._asked_by and message.data.startswith(b"SIP/2.0 200"):
+            asked_by = message.host, message.port
+            if asked_by in self._asked_by:
+                self._asked_by.discard(asked_by)
+                self._pulse.add(message)
+                return
         self._talk.add(message)
 
     def messages_of(
