@@ -9,11 +9,23 @@ from gb28181.api.routing import Model
 from gb28181.api.services import Services
 from gb28181.catalog.model import Channel, Job
 from gb28181.clock import from_us
-from gb28181.messages import StreamState
+from gb28181.messages import StreamState, VolumeState
 from gb28181.recording.service import RecordingStatus
 from gb28181.session.model import Session
 
 _SILENT_US = 5_000_000
+
+
+class VolumeView(Model):
+    """`number`: as in links to segments; null when it is not configured any more."""
+
+    number: int | None
+    path: str
+    total_bytes: int
+    free_bytes: int
+    pending_bytes: int
+    suspect: bool
+    error: str
 
 
 class RecordingView(Model):
@@ -134,6 +146,19 @@ def channel(services: Services, found: Channel) -> ChannelView:
 def shown_name(found: Channel) -> str:
     """The operator's name where there is one."""
     return found.alias or found.name
+
+
+def volume(services: Services, state: VolumeState) -> VolumeView:
+    roots = list(services.volumes)
+    return VolumeView(
+        number=roots.index(state.volume) if state.volume in roots else None,
+        path=state.volume,
+        total_bytes=state.total_bytes,
+        free_bytes=state.free_bytes,
+        pending_bytes=state.pending_bytes,
+        suspect=state.suspect,
+        error=state.error,
+    )
 
 
 def recording(status: RecordingStatus) -> RecordingView:

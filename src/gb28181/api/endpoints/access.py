@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from gb28181 import __version__
 from gb28181.accounts.model import Role
+from gb28181.api import views
 from gb28181.api.fields import Shown
 from gb28181.api.routing import Call, Model, Route, route
 
@@ -54,18 +55,6 @@ class RecordingCounts(Model):
     recording: int
 
 
-class VolumeView(Model):
-    """`number`: as in links to segments; null when it is not configured any more."""
-
-    number: int | None
-    path: str
-    total_bytes: int
-    free_bytes: int
-    pending_bytes: int
-    suspect: bool
-    error: str
-
-
 class SipView(Model):
     """What to type into a camera. The password is not shown; a device can be given one of its own.
 
@@ -92,7 +81,7 @@ class SystemView(Model):
     recording: RecordingCounts
     sessions: int
     one_source: str | None
-    volumes: list[VolumeView]
+    volumes: list[views.VolumeView]
     parts: list[PartView]
     sip: SipView
 
@@ -145,7 +134,6 @@ async def system(call: Call[None, None]) -> SystemView:
     channels = services.catalog.counts()
     recording = services.recordings.counts()
     sip = services.sip()
-    numbers = {root: number for number, root in enumerate(services.volumes)}
     return SystemView(
         version=__version__,
         time=services.clock.utc(),
@@ -154,18 +142,7 @@ async def system(call: Call[None, None]) -> SystemView:
         recording=RecordingCounts(due=recording["due"], recording=recording["recording"]),
         sessions=len(services.sessions.sessions()),
         one_source=services.devices.one_source() or None,
-        volumes=[
-            VolumeView(
-                number=numbers.get(state.volume),
-                path=state.volume,
-                total_bytes=state.total_bytes,
-                free_bytes=state.free_bytes,
-                pending_bytes=state.pending_bytes,
-                suspect=state.suspect,
-                error=state.error,
-            )
-            for state in services.volume_states()
-        ],
+        volumes=[views.volume(services, state) for state in services.volume_states()],
         parts=[
             PartView(name=part.name, state=part.state, pid=part.pid, detail=part.detail) for part in services.health().parts
         ],

@@ -18,16 +18,9 @@ _MISSING: Final = 100
 _HOUR_US: Final = 3_600_000_000
 
 
-class DiskView(Model):
+class DiskView(views.VolumeView):
     """A volume. `oldest_at`: start of its oldest segment, null while it has none; `kept_h`: how long ago that is."""
 
-    number: int | None
-    path: str
-    total_bytes: int
-    free_bytes: int
-    pending_bytes: int
-    suspect: bool
-    error: str
     oldest_at: Shown | None
     kept_h: float
 
@@ -114,15 +107,8 @@ async def overview(call: Call[None, None]) -> OverviewAnswer:
 
 
 def _disk(services: Services, state: VolumeState, oldest: int | None, now: int) -> DiskView:
-    roots = list(services.volumes)
     return DiskView(
-        number=roots.index(state.volume) if state.volume in roots else None,
-        path=state.volume,
-        total_bytes=state.total_bytes,
-        free_bytes=state.free_bytes,
-        pending_bytes=state.pending_bytes,
-        suspect=state.suspect,
-        error=state.error,
+        **views.volume(services, state).model_dump(),
         oldest_at=None if oldest is None else from_us(oldest),
         kept_h=0.0 if oldest is None else round(max(0, now - oldest) / _HOUR_US, 3),
     )
