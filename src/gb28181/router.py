@@ -97,6 +97,8 @@ Finder = Callable[[SipRequest], Iterable[DeviceId]]
 
 #: Methods whose body may be MANSCDP.
 _CARRIERS: Final = frozenset({"MESSAGE", "NOTIFY"})
+#: Refused where no feature takes them: a call that nobody asked for (§9.12), a subscription by who is no upper platform.
+_UNASKED: Final = frozenset({"INVITE", "SUBSCRIBE"})
 _KNOWN: Final = frozenset(
     {
         "REGISTER",
@@ -224,6 +226,9 @@ class Router:
         elif request.method == "INFO":
             self._counters["method_refused"] += 1
             self._signalling.respond(request, 481)  # it belongs in a dialog, and nobody has one that takes it (RFC 6086 §4.2.2)
+        elif request.method in _UNASKED:
+            self._counters["method_refused"] += 1
+            self._signalling.respond(request, 403)  # not 405: OPTIONS says that we speak it
         elif request.method != "ACK":
             self._counters["method_refused"] += 1
             self._signalling.respond(request, 405 if request.method in _KNOWN else 501, headers=(self._allow,))

@@ -132,7 +132,7 @@ async def test_options_is_answered_with_what_we_take() -> None:
     assert "MESSAGE" in world.signalling.responses[-1].headers["Allow"]
 
 
-@pytest.mark.parametrize(("method", "status"), [("SUBSCRIBE", 405), ("INVITE", 405), ("DANCE", 501)])
+@pytest.mark.parametrize(("method", "status"), [("REFER", 405), ("DANCE", 501)])
 async def test_a_method_that_nobody_handles_is_refused(method: str, status: int) -> None:
     world = World()
     assert await world.send(request(method)) == status
@@ -145,6 +145,11 @@ def test_w8_every_error_has_a_status_that_sip_knows() -> None:
         kinds += kind.__subclasses__()
         if not issubclass(kind, WireError):  # says its own
             assert status_of(kind.__new__(kind)) in range(400, 700), kind
+
+
+@pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE"])
+async def test_q177_a_call_or_a_subscription_that_nobody_asked_for_is_forbidden(method: str) -> None:
+    assert await World().send(request(method)) == 403
 
 
 async def test_info_outside_every_dialog_is_told_so() -> None:
