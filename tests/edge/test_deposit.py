@@ -232,6 +232,70 @@ async def test_a_firmware_that_is_too_long_leaves_nothing(make_world: MakeWorld)
     assert (await send(world, "PUT", store_path(), b"x"))[0] == 200
 
 
+async def test_slow_uploads_of_one_order_take_no_place_of_another(world: World):
+    hold, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def slow() -> Any:
+        yield PICTURES[0][:100]
+        begun.release()
+        await hold.wait()
+        yield PICTURES[0][100:]
+
+    try:
+        held = []
+        for _ in range(edge_deposit._UPLOADS_OF_ONE):
+            # 100 Continue comes before the body is asked for: what is sent after it finds the place taken.
+            held.append(asyncio.create_task(send(world, "PUT", upload_path(), slow(), Expect="100-continue")))
+            await begun.acquire()
+        assert (await send(world, "PUT", upload_path(), PICTURES[0]))[0] == 503
+        other = upload_path(session="e" * 32)
+        assert await send(world, "PUT", other, PICTURES[1]) == (200, {"kept": 1})
+    finally:
+        hold.set()
+    assert [status for status, _ in await asyncio.gather(*held)] == [200] * len(held)
+    assert await send(world, "PUT", upload_path(), PICTURES[0]) == (200, {"kept": 1})
+
+
+async def test_a_picture_in_drops_loses_its_place(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(edge_deposit, "_PICTURE_S", 0.0)
+    over = asyncio.Event()
+
+    async def drops() -> Any:
+        yield PICTURES[0][:-1]
+        await over.wait()
+        yield PICTURES[0][-1:]
+
+    async with world.client.put(world.url + upload_path(), data=drops()) as response:
+        assert response.status == 408
+        over.set()
+    assert world.deposit.pictures(SESSION) == []
+
+
+async def test_an_upgrade_fetches_its_file_a_few_times_at_once(world: World):
+    describe(world)
+    await send(world, "PUT", store_path(), bytes(1 << 20) * 24)
+    held = []
+    try:
+        # Whoever takes nothing keeps a file of ours open; what is on its way fits into no buffer of the kernel.
+        for _ in range(edge_deposit._FETCHES_AT_ONCE):
+            held.append(await world.client.get(world.url + fetch_path()))
+        assert [response.status for response in held] == [200] * len(held)
+        async with world.client.get(world.url + fetch_path()) as response:
+            assert response.status in (403, 503)
+    finally:
+        for response in held:
+            response.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["firmware/%ff?token=x", "firmware/%ed%a0%80?token=x", "picture/%ff/%ff?token=%ff", "upload/%ff/1/%ff"]
+)
+async def test_bytes_that_are_no_text_are_no_link(world: World, path: str):
+    method = "GET" if path.startswith("picture") else "PUT"
+    status, _ = await send(world, method, f"/media/{path}", b"x" if method == "PUT" else None)
+    assert status in (403, 404)
+
+
 def test_nothing_lies_outside_the_folder(tmp_path: Path):
     deposit = Deposit(tmp_path / "deposit", most_bytes=1 << 20)
     deposit.keep_picture(SESSION, PICTURES[0], label="x", most=1)

@@ -37,6 +37,11 @@ def output() -> Iterator[io.StringIO]:
         ('nonce="n", response="hunter2"', "hunter2"),
         ("postgresql://gb:hunter2@db/gb", "hunter2"),
         ("bearer hunter2", "hunter2"),
+        ("request failed path=/media/upload/0123/2/hunter2", "hunter2"),
+        ("GET /media/firmware/ab/cd/hunter2/fw.bin 500", "hunter2"),
+        ("http://h/media/hls/a/b/1-2/hunter2/index.m3u8", "hunter2"),
+        ("<Item><Password>hunter2</Password></Item>", "hunter2"),
+        ('<x:SipPwd a="b">hunter2', "hunter2"),
     ],
 )
 def test_secrets_in_text_are_masked(text, gone):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -32,13 +32,19 @@ from gb28181.storage.io.deposit import PICTURE, SESSION, Deposit, label_of
 
 #: Uploads of pictures that are received at once: each is held whole until it has been looked at.
 _UPLOADS: Final = 16
+#: Of these of one order: no device takes the places of the others.
+_UPLOADS_OF_ONE: Final = 4
 #: Files in one multipart body; SnapNum is at most 10.
 _MOST_PARTS: Final = 20
 #: A line that carries nothing for so long is dead.
 _SILENCE_S: Final = 60.0
+#: A picture that comes in drops holds its place no longer than this.
+_PICTURE_S: Final = 600.0
 _CHUNK: Final = 256 << 10
 #: Firmware is fetched whole, or in ranges, or again after a broken line; what goes beyond is no upgrade.
 _FETCHES: Final = 4
+#: Downloads of one upgrade at once: each is an open file.
+_FETCHES_AT_ONCE: Final = 8
 _REQUESTS: Final = 4096
 _SESSIONS: Final = 1000
 _REPORT_S: Final = 1.0
@@ -77,7 +83,7 @@ class DepositRoutes:
         self._transferred = transferred
         self._most_picture_bytes = most_picture_bytes
         self._most_firmware_bytes = most_firmware_bytes
-        self._uploads = 0
+        self._uploads: Counter[str] = Counter()
         self._keeping = asyncio.Lock()
         self._fetched: OrderedDict[str, _Fetched] = OrderedDict()
 
@@ -97,23 +103,26 @@ class DepositRoutes:
             return problem(404, "not_found", "no such upload link")
         try:
             tokens.check(self._key, "upload", f"{session}/{count}", request.match_info["token"], time.time())
-            if self._uploads >= _UPLOADS:
-                raise Unavailable(f"{_UPLOADS} pictures are being received: try again in a moment")
+            if self._uploads[session] >= _UPLOADS_OF_ONE or self._uploads.total() >= _UPLOADS:
+                raise Unavailable("other pictures are being received: try again in a moment")
         except (Denied, Unavailable) as error:
             return _refusal(error)
-        self._uploads += 1
+        self._uploads[session] += 1
         try:
             kept = 0
             async for label, data in self._pictures(request):
                 await asyncio.to_thread(jpeg.size_of, data)
                 async with self._keeping:
+                    before = len(await asyncio.to_thread(self._deposit.pictures, session))
                     kept = await asyncio.to_thread(self._deposit.keep_picture, session, data, label=label, most=int(count))
-                    await asyncio.to_thread(self._deposit.make_room)
+                    if kept > before:  # the whole folder is looked through: not for one that is repeated for ever
+                        await asyncio.to_thread(self._deposit.make_room)
                 self._transferred(session, kept, int(count))
             if not kept:
                 raise Invalid("the body holds no picture, expected a JPEG, raw or as a part of multipart/form-data")
         except TimeoutError:
-            return problem(408, "too_slow", f"nothing of the picture came for {_SILENCE_S:.0f} s")
+            slow = f"nothing of the picture came for {_SILENCE_S:.0f} s, or it took more than {_PICTURE_S:.0f} s"
+            return problem(408, "too_slow", slow)
         except WireError as error:
             return problem(error.status, "not_a_picture", error.reason)
         except _MALFORMED as error:
@@ -121,7 +130,9 @@ class DepositRoutes:
         except Gb28181Error as error:
             return _refusal(error)
         finally:
-            self._uploads -= 1
+            self._uploads[session] -= 1
+            if not self._uploads[session]:
+                del self._uploads[session]
         return web.json_response({"kept": kept}, headers={"Cache-Control": "no-store"})
 
     async def _pictures(self, request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
@@ -130,7 +141,7 @@ class DepositRoutes:
         Raises:
             WireError: One is too long.
             ValueError: A multipart body that is none.
-            TimeoutError: It stopped coming.
+            TimeoutError: It stopped coming, or comes too slowly.
         """
         if (request.content_length or 0) > self._most_picture_bytes * _MOST_PARTS:
             raise self._too_long()
@@ -153,10 +164,11 @@ class DepositRoutes:
 
     async def _whole(self, read: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         data = bytearray()
-        while more := await asyncio.wait_for(read(), _SILENCE_S):
-            data += more
-            if len(data) > self._most_picture_bytes:
-                raise self._too_long()
+        async with asyncio.timeout(_PICTURE_S):
+            while more := await _soon(read()):
+                data += more
+                if len(data) > self._most_picture_bytes:
+                    raise self._too_long()
         return bytes(data)
 
     def _too_long(self) -> WireError:
@@ -188,7 +200,7 @@ class DepositRoutes:
             return _refusal(error)
         finished = False
         try:
-            while data := await asyncio.wait_for(request.content.read(_CHUNK), _SILENCE_S):
+            while data := await _soon(request.content.read(_CHUNK)):
                 if incoming.bytes + len(data) > self._most_firmware_bytes:
                     return problem(413, "too_large", self._firmware_too_long())
                 await asyncio.to_thread(incoming.write, data)
@@ -216,6 +228,8 @@ class DepositRoutes:
             path = await asyncio.to_thread(self._deposit.firmware_path, firmware_id)
             fetched = self._fetched_of(session, path.stat().st_size)
             fetched.count(request)
+        except FileNotFoundError:
+            return problem(404, "not_found", "this firmware was removed meanwhile")
         except Gb28181Error as error:
             return _refusal(error)
         start, end = _range(request.headers.get("Range", ""), fetched.size)
@@ -229,7 +243,11 @@ class DepositRoutes:
         response.content_length = end - start
         await response.prepare(request)
         if request.method != "HEAD":
-            await self._send(response, path, start, end, session, fetched)
+            fetched.under_way += 1
+            try:
+                await self._send(response, path, start, end, session, fetched)
+            finally:
+                fetched.under_way -= 1
         await response.write_eof()
         return response
 
@@ -261,20 +279,36 @@ class DepositRoutes:
 class _Fetched:
     """What one upgrade has had of its firmware."""
 
-    __slots__ = ("furthest", "requests", "sent", "size", "told_at")
+    __slots__ = ("furthest", "requests", "sent", "size", "told_at", "under_way")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.sent = 0
         self.furthest = 0
         self.requests = 0
+        self.under_way = 0
         self.told_at = float("-inf")
 
     def count(self, request: web.Request) -> None:
-        """Raises: Denied: This is more than one upgrade needs."""
+        """Raises:
+        Denied: This is more than one upgrade needs.
+        Unavailable: It takes the file too many times at once.
+        """
+        if self.under_way >= _FETCHES_AT_ONCE:
+            raise Unavailable(f"this upgrade fetches its file {self.under_way} times at once: wait for the end of one")
         self.requests += request.method != "HEAD"
         if self.sent >= _FETCHES * self.size or self.requests > _REQUESTS:
             raise Denied("this link has served its upgrade: order the upgrade again")
+
+
+async def _soon(reading: Coroutine[Any, Any, bytes]) -> bytes:
+    """What is read. No `wait_for`, which may swallow the end of an outer time limit.
+
+    Raises:
+        TimeoutError: Nothing came.
+    """
+    async with asyncio.timeout(_SILENCE_S):
+        return await reading
 
 
 def _range(header: str, size: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ MASK: Final = "***"
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SECRET_NAME: Final = re.compile(r"passw|pwd|secret|authori[sz]ation|token|nonce|credential|api_?key", re.IGNORECASE)
 #: `password=x`, `"token": "x"`, `nonce="x"`, `?token=x`, `Authorization: Digest …` inside a text. A header's value reaches
-#: to the end of its line, any other value to the next separator.
+#: to the end of its line, any other value to the next separator. Some links of media carry their token in the path.
 _SECRET_TEXT: Final = re.compile(
     r"""(?ix)
     (?: \b (authorization|www-authenticate|proxy-authenticate) (\s*:\s*) [^\r\n]+ )
@@ -30,6 +30,8 @@ _SECRET_TEXT: Final = re.compile(
     | (?: (\bresponse\s*=\s*) "[^"]*" )
     | (?: (\bbearer\s+) [\w.~+/=-]+ )
     | (?: (://[^\s:/@]*:) [^\s@/]+ (?=@) )
+    | (?: (/media/(?:upload|firmware|hls|exports)/) [^\s"'<>?]+ )
+    | (?: (<[\w.:-]{0,40}(?:passw(?:or)?d|pwd|secret)[\w.-]{0,40}(?:\s[^<>]{0,400})?>) [^<]+ )
     """
 )
 #: A text without any of these has nothing to mask; looking for them costs a tenth of the search above.
@@ -45,6 +47,7 @@ _HINTS: Final = (
     "response",
     "bearer",
     "://",
+    "/media/",
 )
 _LONGEST: Final = 8000
 
