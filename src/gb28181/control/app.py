@@ -8,19 +8,17 @@ import json
 import logging
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-from gb28181 import __version__
 from gb28181.accounts.service import AccountService
 from gb28181.alarm import handlers as alarm_handlers
 from gb28181.alarm.service import AlarmService
 from gb28181.alarm.sources import Sources
 from gb28181.api.app import create_api
-from gb28181.api.services import Health, Limits, Part, Services, SipAccess
+from gb28181.api.services import Limits, Services, SipAccess
 from gb28181.bus import Bus
 from gb28181.catalog import handlers as catalog_handlers
 from gb28181.catalog.service import CatalogService
@@ -29,6 +27,8 @@ from gb28181.command import handlers as command_handlers
 from gb28181.command.service import CommandService
 from gb28181.config import Settings
 from gb28181.control.edges import EdgeListener
+from gb28181.control.figures import figures
+from gb28181.control.health import health
 from gb28181.control.ingests import IngestLinks
 from gb28181.control.paths import DataFolder, ingest_names
 from gb28181.database.database import Database, sqlite_url
@@ -39,12 +39,11 @@ from gb28181.device.profile import Profiles
 from gb28181.device.service import DeviceService
 from gb28181.errors import Unavailable
 from gb28181.ids import DeviceId
-from gb28181.messages import SegmentClosed, Statistics
+from gb28181.messages import SegmentClosed
 from gb28181.ops.garbage import ShortPauses
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
-from gb28181.ops.metrics import Metrics, add_ingests, add_process
 from gb28181.ops.moving import MovingFile
 from gb28181.ops.system import raise_file_limit
 from gb28181.pace import Pace
@@ -245,8 +244,8 @@ class Control:
             clock=self._clock,
             ttl_s=settings.http.media_token_ttl_s,
         )
-        self.metrics = Metrics()
-        self._add_metrics()
+        volumes = folder.volumes(settings)
+        self.metrics = figures(self, volumes)
         self.api = create_api(
             Services(
                 devices=self.devices,
@@ -266,10 +265,10 @@ class Control:
                 clock=self._clock,
                 link_key=derive(keys.secret, "link"),
                 link_ttl_s=settings.http.media_token_ttl_s,
-                volumes=[str(volume) for volume in folder.volumes(settings)],
+                volumes=[str(volume) for volume in volumes],
                 volume_states=self.retention.volumes,
                 sip=self._sip_access,
-                health=self._health,
+                health=lambda: health(self.ingests, self.edge, self.database, self.retention.volumes()),
                 metrics=self.metrics.render,
                 trace=self.trace,
                 limits=Limits(settings.http.requests_per_s, settings.http.max_sessions_per_user),
@@ -362,75 +361,6 @@ class Control:
         route = self.devices.route(device_id)
         host = self.sip.local_for(route.remote, route.transport).host
         return f"{'https' if http.certificate else 'http'}://{Address(host, port)}"
-
-    def _health(self) -> Health:
-        parts = [Part("control", "running", os.getpid())]
-        for link in self.ingests.links.values():
-            state = "running" if link.is_up else "restarting"
-            parts.append(Part(link.name, state, link.pid or None, "" if link.is_up else "it is being started again"))
-        parts.append(Part("edge", "running" if self.edge.pid else "restarting", self.edge.pid or None))
-        database = self.database.state()
-        parts.append(Part("database", "failing" if database.error else "running", None, database.error or database.where))
-        for volume in self.retention.volumes():
-            state = "failed" if volume.error else "suspect" if volume.suspect else "running"
-            parts.append(Part(f"volume {volume.volume}", state, None, volume.error))
-        good = all(part.state == "running" for part in parts)
-        return Health("ok" if good else "degraded", parts, __version__)
-
-    def _statistics(self) -> dict[str, Statistics]:
-        """The newest figures of every ingest; volumes by number, because `/metrics` needs no login."""
-        numbers = {str(volume): str(number) for number, volume in enumerate(self._folder.volumes(self._settings))}
-        return {
-            name: replace(newest, volumes=tuple(replace(each, volume=numbers.get(each.volume, "?")) for each in newest.volumes))
-            for name, link in self.ingests.links.items()
-            if (newest := link.statistics) is not None
-        }
-
-    def _add_metrics(self) -> None:
-        metrics = self.metrics
-        add_process(metrics, self.lag)
-        add_ingests(metrics, self._statistics)
-        metrics.gauge("devices", "Devices known", lambda: self.devices.gauges()["known"])
-        metrics.gauge("devices_online", "Devices online", lambda: self.devices.gauges()["online"])
-        metrics.gauge("viewers", "Viewers of live pictures", lambda: self.edge.total)
-        metrics.gauge(
-            "recording_channels",
-            "Channels that ought to be recorded, and those that are",
-            lambda: {name: float(count) for name, count in self.recordings.counts().items()},
-            labels=("state",),
-        )
-        for name, text, read in (
-            ("sip_events", "SIP messages, retransmissions, refusals by kind", self.sip.metrics),
-            ("device_events", "Registrations, keepalives and refusals by kind", self.devices.counters),
-            ("catalog_events", "Catalogue queries and answers by kind", self.catalog.counters),
-            ("exchange_events", "Commands sent, repeated, failed by stage", self.exchanges.counters),
-            ("ptz_events", "Movements and stops of cameras by kind and cause", self.ptz.counters),
-            ("router_events", "Requests by outcome", self.router.counters),
-            ("session_events", "Streams opened, failed, adopted, ended", self.sessions.counters),
-            ("media_status_events", "MediaStatus by outcome", self.media_statuses.counters),
-            ("recording_events", "Segments, bytes, attempts, failures", self.recordings.counters),
-            ("retention_events", "Segments and bytes deleted", self.retention.counters),
-            ("command_events", "Orders to devices by kind and state", self.commands.counters),
-            ("alarm_events", "Alarms received, raised, dropped, acknowledged; copies and resets", self.alarms.counters),
-            ("position_events", "Positions received, discarded, refused", self.positions.counters),
-            ("subscription_events", "SUBSCRIBE and NOTIFY by outcome", self.subscriptions.counters),
-            ("upkeep_events", "Old rows deleted", self.upkeep.counters),
-        ):
-            metrics.counter(name, text, _floats(read), labels=("event",))
-        for name, text, read in (
-            ("sip_now", "SIP transactions, connections and callers that wait now", self.sip.gauges),
-            ("devices_now", "Devices by state: not heard since the start, kept open through a NAT", self.devices.gauges),
-            ("exchange_now", "Commands that wait for a Response now", self.exchanges.gauges),
-            ("subscriptions_now", "Subscriptions by state, and requests under way", self.subscriptions.gauges),
-            ("positions_now", "Channels whose position is known", self.positions.gauges),
-            ("ptz_now", "Cameras that move, and that are held, now", self.ptz.gauges),
-            ("catalog_now", "Channels listed and catalogue queries that run now", self.catalog.gauges),
-        ):
-            metrics.gauge(name, text, _floats(read), labels=("state",))
-
-
-def _floats(read: Any) -> Any:
-    return lambda: {name: float(value) for name, value in read().items()}
 
 
 @contextlib.asynccontextmanager
