@@ -1,4 +1,4 @@
-"""What devices answer to an INVITE, and how they end a call, from the bytes (Q80, Q87, Q94, Q155; tests/vectors/session)."""
+"""What devices answer to an INVITE, and how they end a call, from the bytes (Q80, Q87, Q89, Q90, Q94, Q155)."""
 
 from __future__ import annotations
 
@@ -102,6 +102,29 @@ async def test_q94_a_refusal_that_no_session_of_ours_explains_is_told_at_once() 
         with pytest.raises(NoPicture, match="serves no more streams"):
             await sessions.open_live(KEY, user="a")
     assert town.log.count("INVITE udp") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "transport", "said"),
+    [
+        pytest.param("q90-answer-port-zero.sip", "udp", "port 0", id="Q90-port-zero"),
+        pytest.param("q90-answer-sound-alone.sip", "udp", "sound alone", id="Q90-sound"),
+        pytest.param("q90-answer-tcp-to-udp.sip", "udp", "TCP to an offer of UDP", id="Q90-transport"),
+        pytest.param("q89-answer-passive-too.sip", "tcp", "both wait", id="Q89-both-passive"),
+    ],
+)
+async def test_an_answer_that_promises_no_media_is_named_when_none_comes(name: str, transport: str, said: str) -> None:
+    town = Town(name)
+    town.reaches = ()
+    async with service(town) as sessions:
+        with pytest.raises(NoPicture, match=said):
+            await sessions.open_live(KEY, user="a", transport=transport)
+
+
+@pytest.mark.parametrize("name", ["q90-answer-port-zero.sip", "q90-answer-tcp-to-udp.sip"])
+async def test_q90_media_that_come_all_the_same_are_taken(name: str) -> None:
+    async with service(Town(name)) as sessions:
+        await sessions.open_live(KEY, user="a", transport="udp")
 
 
 async def test_q155_a_bye_alone_ends_the_stream() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from gb28181.messages import MediaTransport
 from gb28181.session.model import Stage
+from gb28181.sip.sdp import SessionDescription
 
 #: What an operator is told when a stage was the last one reached before the time was up.
 _STUCK: Final[dict[Stage, str]] = {
@@ -52,8 +54,35 @@ _REFUSED: Final[dict[int, str]] = {
 }
 
 
-def stuck(stage: Stage, *, peer: str, media: str = "", transport: str = "", waited: float = 0.0, note: str = "") -> str:
+def doubt(answer: SessionDescription, offered: MediaTransport) -> str:
+    """Why media may never come after this answer to our offer; "" for a good one (quirks Q89, Q90).
+
+    It is no refusal: some devices write this and send all the same.
+    """
+    if not answer.port:
+        return "its answer refuses the media (port 0): the channel has no picture, or the device serves no more streams"
+    if answer.media == "audio":
+        return "its answer names sound alone: the channel has no picture"
+    if offered == "udp" and answer.transport == "tcp":
+        return "its answer says TCP to an offer of UDP: set this device's media transport to TCP"
+    if offered == "tcp" and answer.setup == "passive":
+        return "its answer says a=setup:passive as ours does, and both wait for the other: set this device's media transport to UDP"
+    return ""
+
+
+def stuck(
+    stage: Stage,
+    *,
+    peer: str,
+    media: str = "",
+    transport: str = "",
+    waited: float = 0.0,
+    note: str = "",
+    doubt: str = "",
+) -> str:
     """Sentence for a stream that went no further than `stage`."""
+    if doubt and stage is Stage.ANSWERED:
+        return f"{peer} accepted the INVITE and no media arrived at {media} within {waited:.0f} s: {doubt}"
     return _STUCK[stage].format(
         peer=peer, media=media, transport=transport.upper(), waited=waited, note=note or "unknown payload"
     )

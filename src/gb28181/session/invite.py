@@ -13,6 +13,7 @@ from gb28181.errors import WireError
 from gb28181.ids import DeviceId, Ssrc
 from gb28181.messages import MediaTransport
 from gb28181.ports import Devices, Ingests, Receiver, Signalling
+from gb28181.session.diagnosis import doubt
 from gb28181.session.model import Dialog
 from gb28181.sip import sdp
 
@@ -25,6 +26,7 @@ class Invited:
         ssrc: y= of the answer, or the offered one where it is missing (quirk Q80).
         media: Where media will come from, as the answer says.
         fallback: The answer is RTP/AVP although TCP was offered: the dialog must be ended and UDP offered.
+        doubt: Why media may never come, "" where nothing in the answer says so.
     """
 
     dialog: Dialog
@@ -32,6 +34,7 @@ class Invited:
     ssrc: int
     media: Address
     fallback: bool
+    doubt: str = ""
 
 
 class Invitation:
@@ -119,4 +122,4 @@ class Invitation:
         media = Address(answer.host or route.remote.host, answer.port)
         value = answer.ssrc.value if answer.ssrc else ssrc.value
         fallback = transport == "tcp" and answer.transport == "udp"
-        return Invited(dialog, transport, value, media, fallback=fallback)
+        return Invited(dialog, transport, value, media, fallback=fallback, doubt=doubt(answer, transport))

@@ -96,6 +96,7 @@ class Opener:
                 if wish or refusal.status not in _OTHER_TRANSPORT:
                     break
                 continue
+            stream.doubt = invited.doubt
             await self._dialogs.commit(stream, receiver, invited)
             stream.reach(Stage.ANSWERED, self._clock.utc())
             if not invited.fallback:
@@ -220,6 +221,7 @@ class Opener:
             transport=stream.transport,
             waited=waited,
             note=note,
+            doubt=stream.doubt,
         )
         return NoPicture(said, stage=stream.stage, detail={"waited_s": round(waited, 1), "port": port, "note": note})
 

@@ -28,6 +28,7 @@ class LiveStream:
         moved: Set at each new stage.
         gone: Set when nothing of it is left; only then may the channel be invited again (quirk Q94).
         is_orphan: Its ingest went away and has not answered since.
+        doubt: Why media may never come, as its answer says.
         inviting: The INVITE under way, and `invited_at` where it went.
     """
 
@@ -38,6 +39,7 @@ class LiveStream:
         self.stages: dict[Stage, datetime] = {}
         self.transport: MediaTransport = "udp"
         self.ssrc = 0
+        self.doubt = ""
         self.receiver: Receiver | None = None
         self.record: StreamRecord | None = None
         self.state: StreamState | None = None
