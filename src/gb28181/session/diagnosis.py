@@ -66,7 +66,7 @@ def doubt(answer: SessionDescription, offered: MediaTransport) -> str:
     if offered == "udp" and answer.transport == "tcp":
         return "its answer says TCP to an offer of UDP: set this device's media transport to TCP"
     if offered == "tcp" and answer.setup == "passive":
-        return "its answer says a=setup:passive as ours does, and both wait for the other: set this device's media transport to UDP"
+        return "its answer says a=setup:passive as ours does, so both wait: set this device's media transport to UDP"
     return ""
 
 
