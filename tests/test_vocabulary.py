@@ -20,7 +20,7 @@ def test_the_parts_of_a_code() -> None:
     assert type_code("3402000000132000000x") == ""
 
 
-@pytest.mark.parametrize("text", ["", " ", "a/b", "../etc", "x" * 65, "a b", "日"])
+@pytest.mark.parametrize("text", ["", " ", "a/b", ".", "..", " .. ", "../etc", "x" * 65, "a b", "日"])
 def test_what_cannot_be_an_identifier_is_refused(text: str) -> None:
     with pytest.raises(WireError):
         device_id(text)

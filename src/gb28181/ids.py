@@ -16,8 +16,8 @@ from gb28181.errors import Invalid, WireError
 DeviceId = NewType("DeviceId", str)
 
 #: What may stand in a device or channel identifier. Codes are 20 digits; 2 to 8 digits are civil divisions; the rest is
-#: what firmware really sends.
-_ACCEPTED: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+#: what firmware really sends. `.` and `..` are no names: in the path of a URL they name something else.
+_ACCEPTED: Final = re.compile(r"(?!\.{1,2}$)[0-9A-Za-z_.-]{1,64}", re.ASCII)
 _PATH_SAFE: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _DIGITS: Final = frozenset("0123456789")
 

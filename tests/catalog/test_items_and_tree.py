@@ -134,6 +134,20 @@ def test_a_hidden_channel_is_in_no_tree() -> None:
     assert tree(Channel(ChannelKey(DEVICE, DeviceId(CAM)), is_gone=True)) == {}
 
 
+def test_a_device_that_never_ends_its_answer_keeps_nobody_from_being_asked() -> None:
+    schedule = QuerySchedule(parallel=1)
+    schedule.want(DEVICE, 0.0)
+    schedule.want(DeviceId(CAM), 0.0)
+    [first] = schedule.take(0.0)
+    for now in range(1, 60):
+        schedule.answering(first, float(now))
+        schedule.expire(float(now))
+        assert schedule.take(float(now)) == []
+    schedule.answering(first, 60.0)
+    schedule.expire(60.0)
+    assert schedule.take(60.0) == [DeviceId(CAM) if first == DEVICE else DEVICE]
+
+
 def test_the_earlier_of_two_plans_counts() -> None:
     schedule = QuerySchedule(parallel=1)
     schedule.want(DEVICE, 50.0)

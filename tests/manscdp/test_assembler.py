@@ -48,6 +48,18 @@ def test_fewer_items_than_announced_end_after_the_quiet_period() -> None:
     assert (ended.end, ended.received, ended.announced) == ("quiet", 1, 3)
 
 
+def test_parts_without_items_do_not_keep_an_answer_open_for_ever() -> None:
+    assembler = expecting()
+    add(assembler, "a", now=100.0)
+    for now in (110.0, 120.0, 129.0):
+        assert add(assembler, now=now) == (7, [])
+    assert [ended.end for ended in assembler.expire(130.0)] == ["quiet"]
+    assembler = expecting()
+    add(assembler, now=100.0)
+    add(assembler, now=119.0)
+    assert [ended.end for ended in assembler.expire(120.0)] == ["no_answer"]
+
+
 def test_no_answer_ends_after_two_minutes() -> None:
     assembler = expecting()
     assert assembler.expire(119.9) == []

@@ -205,3 +205,32 @@ async def test_where_a_camera_looks_is_told() -> None:
     world = World()
     await world.arrives(f"<DeviceID>{CAMERA}</DeviceID><Pan>10.00</Pan><Tilt>5.00</Tilt><Zoom>1.00</Zoom>", cmd="PTZPosition")
     assert world.looks == [PtzPositionReported(DEVICE, CAMERA, 10.0, 5.0, 1.0)]
+
+
+def many(first: int, count: int, *, at: str = "2026-03-01T08:00:00") -> str:
+    items = "".join(
+        f"<Item><DeviceID>34020000001310{number:06d}</DeviceID><CaptureTime>{at}</CaptureTime>"
+        "<Longitude>121.1</Longitude><Latitude>31.2</Latitude></Item>"
+        for number in range(first, first + count)
+    )
+    return f'<DeviceID>{DEVICE}</DeviceID><SumNum>{count}</SumNum><DeviceList Num="{count}">{items}</DeviceList>'
+
+
+async def test_channels_that_a_device_makes_up_fill_no_table_of_all():
+    world = World()
+    await world.arrives(many(500_000, 1200))
+    assert (world.service.gauges(), world.service.counters()["refused"]) == ({"channels": 1000}, 200)
+
+
+async def test_a_device_that_counts_up_its_clock_fills_no_tracks_of_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gb28181.position.service._KEPT_AT_ONCE", 20.0)
+    monkeypatch.setattr("gb28181.position.service._KEPT_PER_S", 10.0)
+    world = World()
+    for second in range(50):
+        await world.arrives(many(500_000, 1, at=f"2026-03-01T07:00:{second:02d}"))
+    assert world.service.counters()["not_kept"] == 30
+    assert len(world.store.points) == 20
+    world.clock.advance(1.0)
+    await world.arrives(many(500_000, 1, at="2026-03-01T07:30:00"))
+    assert len(world.store.points) == 21
+    assert world.told[-1].measured_at == datetime(2026, 2, 28, 23, 30, tzinfo=UTC)  # the last place is always known

@@ -14,6 +14,8 @@ from gb28181.ids import DeviceId
 
 #: Pauses before the repetitions of a query that failed, seconds.
 RETRIES_S: Final = (15.0, 60.0, 300.0)
+#: Nobody keeps a place for longer, however many parts it sends: a drop every few seconds would stop the queries of all others.
+_LONGEST_HOLD_S: Final = 60.0
 
 
 class QuerySchedule:
@@ -29,7 +31,7 @@ class QuerySchedule:
         self._hold_s = hold_s
         self._due: dict[DeviceId, float] = {}
         self._heap: list[tuple[float, DeviceId]] = []
-        self._places: dict[DeviceId, float] = {}
+        self._places: dict[DeviceId, tuple[float, float]] = {}  # until it must have said something, until it is free anyway
         self._failures: dict[DeviceId, int] = {}
         self._urgent: dict[DeviceId, None] = {}
 
@@ -65,7 +67,7 @@ class QuerySchedule:
             taken.append(device_id := next(iter(self._urgent)))
             del self._urgent[device_id]
             self._due.pop(device_id, None)
-            self._places[device_id] = now + self._hold_s
+            self._places[device_id] = now + self._hold_s, now + _LONGEST_HOLD_S
         while self._heap and self._heap[0][0] <= now and len(self._places) < self._parallel:
             at, device_id = self._heap[0]
             is_valid = self._due.get(device_id) == at  # else cancelled, or planned for another time since
@@ -74,14 +76,14 @@ class QuerySchedule:
             heapq.heappop(self._heap)
             if is_valid:
                 del self._due[device_id]
-                self._places[device_id] = now + self._hold_s
+                self._places[device_id] = now + self._hold_s, now + _LONGEST_HOLD_S
                 taken.append(device_id)
         return taken
 
     def answering(self, device_id: DeviceId, now: float) -> None:
         """A part of its answer came: it keeps its place, if it still has it."""
-        if device_id in self._places:
-            self._places[device_id] = now + self._hold_s
+        if (place := self._places.get(device_id)) is not None:
+            self._places[device_id] = now + self._hold_s, place[1]
 
     def release(self, device_id: DeviceId) -> None:
         self._places.pop(device_id, None)
@@ -102,6 +104,6 @@ class QuerySchedule:
         return True
 
     def expire(self, now: float) -> None:
-        """Frees the places of those that stay silent."""
-        for device_id in [one for one, until in self._places.items() if until <= now]:
+        """Frees the places of those that stay silent, or never come to an end."""
+        for device_id in [one for one, until in self._places.items() if min(until) <= now]:
             del self._places[device_id]

@@ -101,13 +101,16 @@ class Assembler:
         if key is None:
             return None, []
         answer = self._answers[key]
-        answer.deadline = now + answer.quiet_s
+        received = answer.received
         if announced is not None and announced >= 0:
             answer.announced = max(announced, answer.announced or 0)
         answer.received += unnamed
         for identifier in ids:
             answer.received += 1
             answer.ids.add(identifier)
+        patient_until = now + answer.quiet_s
+        # A part without items is no progress: a peer could send such parts for ever.
+        answer.deadline = patient_until if answer.received > received else min(answer.deadline, patient_until)
         if answer.is_complete:
             return key[2], [self._finish(key, "complete")]
         if answer.received >= self._max_items:

@@ -29,6 +29,12 @@ from gb28181.router import Inbound
 
 _MOST: Final = 200_000
 _MOST_OF_ONE: Final = 20_000
+#: Of these, such as the device has not listed: it may name as many as it likes.
+_UNLISTED_OF_ONE: Final = 1000
+#: Positions of one device that go into tracks, in a second on end and at once. Its own times decide what is a second
+#: of a track, and the tracks of all devices share their room (position.max_rows).
+_KEPT_PER_S: Final = 2000.0
+_KEPT_AT_ONCE: Final = 20_000.0
 #: A time further ahead is a wrong clock; one further back too, where it is no track that was kept while the network was away.
 _LATEST: Final = timedelta(minutes=10)
 _OLDEST: Final = timedelta(days=7)
@@ -71,6 +77,8 @@ class PositionService:
         self._clock = clock
         self._places: dict[ChannelKey, _Place] = {}
         self._of_device: Counter[DeviceId] = Counter()
+        self._unlisted: Counter[DeviceId] = Counter()
+        self._room: dict[DeviceId, tuple[float, datetime]] = {}
         self._last_id = 0
         self._counters: Counter[str] = Counter()
         bus.subscribe(AlarmLocated, self._located)
@@ -168,9 +176,10 @@ class PositionService:
         system = self._devices.profile(device_id).coordinate_system
         received_at = self._clock.utc()
         found_lon, found_lat = to_wgs84(longitude, latitude, system)
+        listed = self._channel_of(device_id, told_id)
         position = Position(
             position_id=max(self._last_id + 1, self._clock.utc_us()),
-            key=ChannelKey(device_id, self._channel_of(device_id, told_id) or DeviceId(told_id)),
+            key=ChannelKey(device_id, listed or DeviceId(told_id)),
             at=_believed(told_time, received_at),
             received_at=received_at,
             longitude=found_lon,
@@ -185,20 +194,21 @@ class PositionService:
             via=via,
         )
         self._last_id = position.position_id
-        self._book(position)
+        self._book(position, is_listed=listed is not None)
 
-    def _book(self, position: Position) -> None:
+    def _book(self, position: Position, *, is_listed: bool) -> None:
         place = self._places.get(position.key)
         if place is None:
-            device_id = position.key.device_id
-            if len(self._places) >= _MOST or self._of_device[device_id] >= _MOST_OF_ONE:
+            if not self._has_room(position.key, is_listed=is_listed):
                 self._counters["refused"] += 1
                 return
-            self._of_device[device_id] += 1
             place = self._places[position.key] = _Place(position)
         # What a device kept while its network was away comes late: it belongs to the track, and is not where it is now.
         is_newest = position.at >= place.position.at
         in_track = place.kept_at is None or abs(position.at - place.kept_at) >= self._keep_every
+        if in_track and not self._may_keep(position):
+            self._counters["not_kept"] += 1
+            in_track = False
         if in_track:
             place.kept_at = position.at
         if is_newest:
@@ -217,8 +227,33 @@ class PositionService:
         if is_newest or in_track:
             self._store.save_position(position, is_last=is_newest, in_track=in_track)
 
+    def _has_room(self, key: ChannelKey, *, is_listed: bool) -> bool:
+        """Books a channel that has told nothing before, where there is room for it."""
+        device_id = key.device_id
+        is_itself = key.channel_id == device_id
+        if len(self._places) >= _MOST or self._of_device[device_id] >= _MOST_OF_ONE:
+            return False
+        if not (is_listed or is_itself):
+            if self._unlisted[device_id] >= _UNLISTED_OF_ONE:
+                return False
+            self._unlisted[device_id] += 1
+        self._of_device[device_id] += 1
+        return True
+
+    def _may_keep(self, position: Position) -> bool:
+        """Whether its device has not filled the tracks with more than its share."""
+        device_id, now = position.key.device_id, position.received_at
+        left, at = self._room.get(device_id, (_KEPT_AT_ONCE, now))
+        left = min(_KEPT_AT_ONCE, left + max(0.0, (now - at).total_seconds()) * _KEPT_PER_S)
+        self._room[device_id] = (max(0.0, left - 1), now)
+        return left >= 1
+
     def _device_offline(self, event: DeviceOffline) -> None:
-        if event.cause == "deleted" and self._of_device.pop(event.device_id, 0):
+        if event.cause != "deleted":
+            return
+        self._room.pop(event.device_id, None)
+        self._unlisted.pop(event.device_id, None)
+        if self._of_device.pop(event.device_id, 0):
             self._places = {key: place for key, place in self._places.items() if key.device_id != event.device_id}
 
 
