@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,20 @@ def test_the_banner_tells_the_advertised_address_and_port(tmp_path: Path, capsys
     said = capsys.readouterr().out
     assert "203.0.113.9\n" in said
     assert "15060 (UDP, TCP)" in said
+
+
+def test_other_users_of_the_machine_read_neither_what_is_written_nor_a_database_of_before(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        old, new = tmp_path / "gb28181.db", tmp_path / "new"
+        old.touch()
+        old.chmod(0o644)
+        serve.keep_private(tmp_path)
+        new.touch()
+        (tmp_path / "made").mkdir()
+        assert [path.stat().st_mode & 0o777 for path in (old, new, tmp_path / "made")] == [0o640, 0o640, 0o750]
+        os.umask(0o077)
+        serve.keep_private(tmp_path)
+        assert os.umask(0o077) == 0o077  # a stricter one stays
+    finally:
+        os.umask(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -35,6 +36,7 @@ _DEMO_CHANNELS: Final = 4
 
 def run(settings: Settings, data: Path, *, demo: bool) -> int:
     """Runs the platform until it is told to stop."""
+    keep_private(data)
     folder = DataFolder.at(data)
     configure(settings.log, "serve")
     lock = take_lock(folder)
@@ -59,6 +61,15 @@ def run(settings: Settings, data: Path, *, demo: bool) -> int:
             camera.wait(10)
         lock.close()
     return 0
+
+
+def keep_private(data: Path) -> None:
+    """What this process and its children write is not for other users of the machine; nor is a database of before."""
+    os.umask(os.umask(0o077) | 0o027)
+    for name in ("gb28181.db", "gb28181.db-wal", "gb28181.db-shm"):
+        with contextlib.suppress(OSError):
+            path = data / name
+            path.chmod(path.stat().st_mode & 0o750)
 
 
 async def _supervise(settings: Settings, folder: DataFolder, ready: Callable[[Started], None]) -> None:
