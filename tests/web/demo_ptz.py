@@ -21,6 +21,7 @@ class Steered:
     presets: dict[int, str] = field(default_factory=lambda: {1: "大门", 2: "停车场", 8: ""})
     held: tuple[str, str] | None = None
     locked: bool = False
+    track: list[int] = field(default_factory=lambda: [1, 8])
 
 
 STEERED = web.AppKey("steered", Steered)
@@ -77,6 +78,36 @@ async def _drag_zoom(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def _cruises(_request: web.Request) -> web.Response:
+    return web.json_response({"items": [{"number": 2, "name": "夜间"}]})
+
+
+async def _cruise(request: web.Request) -> web.Response:
+    points = [{"preset": preset, "stay_s": 10, "speed": 5} for preset in request.app[STEERED].track]
+    return web.json_response({"number": int(request.match_info["number"]), "name": "夜间", "points": points})
+
+
+async def _told(request: web.Request) -> web.Response:
+    """Notes what follows the path of the channel, and its body."""
+    of = request.app[STEERED]
+    body = await request.json() if request.body_exists else {}
+    what = request.path.split("/channels/")[1].split("/", 1)[1]
+    of.said.append(f"{request.method} {what} {body}" if body else f"{request.method} {what}")
+    if what.endswith("/points"):
+        of.track.append(body["preset"])
+        return web.json_response({"number": 2, "named": True})
+    return web.Response(status=204)
+
+
+async def _home(_request: web.Request) -> web.Response:
+    return web.json_response({"home": {"enabled": True, "after_s": 90, "preset": 8}})
+
+
+async def _position(_request: web.Request) -> web.Response:
+    angles = {"horizontal_angle": None, "vertical_angle": None, "view_distance_m": None}
+    return web.json_response({"pan": 182.5, "tilt": -4.0, "zoom": 3.0, **angles})
+
+
 def routes(channel: str) -> list[web.RouteDef]:
     """Endpoints below the path of a channel."""
     return [
@@ -90,4 +121,13 @@ def routes(channel: str) -> list[web.RouteDef]:
         web.delete(f"{channel}/presets/{{number}}", _preset),
         web.post(f"{channel}/presets/{{number}}/call", _preset),
         web.post(f"{channel}/drag-zoom", _drag_zoom),
+        web.get(f"{channel}/cruises", _cruises),
+        web.get(f"{channel}/cruises/{{number}}", _cruise),
+        web.post(f"{channel}/cruises/{{number}}/{{what}}", _told),
+        web.post(f"{channel}/scans/{{number}}", _told),
+        web.put(f"{channel}/auxiliaries/{{number}}", _told),
+        web.get(f"{channel}/home", _home),
+        web.put(f"{channel}/home", _told),
+        web.get(f"{channel}/ptz/position", _position),
+        web.post(f"{channel}/ptz/precise", _told),
     ]

@@ -26,7 +26,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.edge.replies import POLICY
 from gb28181.media.flv import FlvMuxer
-from tests.web import demo_events, demo_ptz, demo_tree
+from tests.web import demo_desk, demo_events, demo_ptz, demo_tree
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "gb28181" / "edge" / "console"
 TOKEN = "demo-token"
@@ -122,6 +122,8 @@ class World:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     positions: list[dict[str, Any]] = field(default_factory=list)
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    desk: demo_desk.Desk = field(default_factory=demo_desk.Desk)
     steered: demo_ptz.Steered = field(default_factory=demo_ptz.Steered)
 
     def channel(self, device: str, channel: str) -> dict[str, Any]:
@@ -484,7 +486,9 @@ async def _system(request: web.Request) -> web.Response:
         "host": "192.168.1.10",
         "port": 5060,
         "transports": ["udp", "tcp"],
+        "tls_port": 5061,
     }
+    parts = [{"name": "control", "state": "running", "pid": 101, "detail": ""}]
     of = request.app[WORLD]
     channels = [channel for group in of.channels.values() for channel in group]
 
@@ -494,7 +498,7 @@ async def _system(request: web.Request) -> web.Response:
     states = [channel["recording"]["state"] for channel in channels if channel["recording"]["mode"] == "always"]
     recording = {"due": len(states), "recording": states.count("recording")}
     answer = {"version": "0.1.0", "devices": counts(of.devices), "channels": counts(channels), "recording": recording}
-    return web.json_response({**answer, "volumes": of.volumes, "sip": sip})
+    return web.json_response({**answer, "volumes": of.volumes, "parts": parts, "one_source": None, "sip": sip})
 
 
 async def _overview(request: web.Request) -> web.Response:
@@ -629,6 +633,34 @@ async def _acknowledge(request: web.Request) -> web.Response:
     return web.json_response(alarm)
 
 
+async def _open_alarms(request: web.Request) -> web.Response:
+    found = [row for row in request.app[WORLD].alarms if not row["acknowledged_by"]]
+    return web.json_response({"count": len(found), "more": False})
+
+
+async def _one_alarm(request: web.Request) -> web.Response:
+    number = request.match_info["alarm"]
+    return web.json_response(next(each for each in request.app[WORLD].alarms if str(each["alarm_id"]) == number))
+
+
+async def _acknowledge_all(request: web.Request) -> web.Response:
+    """Two at a time."""
+    of, body = request.app[WORLD], await request.json()
+    found = [row for row in of.alarms if not row["acknowledged_by"] and body.get("priority", 4) >= row["priority"]]
+    for row in found[:2]:
+        row |= {"acknowledged_by": "admin", "acknowledged_at": _text(datetime.now(UTC)), "note": body["note"]}
+    await of.tell({"type": "alarm_acknowledged"})
+    return web.json_response({"acknowledged": len(found[:2]), "more": len(found) > 2})
+
+
+async def _change(request: web.Request) -> web.Response:
+    of = request.app[WORLD]
+    device = next(each for each in of.devices if each["device_id"] == request.match_info["device"])
+    of.changes.append(await request.json())
+    device["overrides"] |= {name: value for name, value in of.changes[-1].get("profile", {}).items() if value is not None}
+    return web.json_response(device)
+
+
 async def _positions(request: web.Request) -> web.Response:
     return web.json_response({"items": request.app[WORLD].positions[-1:], "next": None})
 
@@ -657,6 +689,7 @@ def application(of: World) -> web.Application:
     app = web.Application(middlewares=[_guard])
     app[WORLD] = of
     app[demo_ptz.STEERED] = of.steered
+    app[demo_desk.DESK] = of.desk
     api, device = "/api/v1", "/api/v1/devices/{device}"
     channel = device + "/channels/{channel}"
     app.add_routes(
@@ -670,6 +703,7 @@ def application(of: World) -> web.Application:
             web.get(f"{api}/devices", _devices),
             web.post(f"{api}/devices", _add),
             web.get(device, _one_device),
+            web.patch(device, _change),
             web.post(f"{device}/catalog", _catalog),
             web.get(f"{api}/jobs/{{job}}", _job),
             web.get(f"{device}/channels", _channels),
@@ -679,9 +713,13 @@ def application(of: World) -> web.Application:
             web.put(f"{channel}/recording", _record),
             web.post(f"{channel}/live", _live),
             *demo_ptz.routes(channel),
+            *demo_desk.routes(api, channel),
             web.get(f"{api}/overview", _overview),
             web.get(f"{api}/alarms", _alarms),
             web.get(f"{api}/alarms/words", _alarm_words),
+            web.get(f"{api}/alarms/open", _open_alarms),
+            web.get(f"{api}/alarms/{{alarm}}", _one_alarm),
+            web.post(f"{api}/alarms/acknowledge", _acknowledge_all),
             web.post(f"{api}/alarms/{{alarm}}/acknowledge", _acknowledge),
             web.get(f"{api}/positions", _positions),
             web.get(f"{channel}/track", _track),

@@ -18,6 +18,10 @@ export function useAlarmWords(): { wordsOf: (words: Words) => string; kindOf: (a
   }
 }
 
+/** What the device says beyond the kind, which some repeat. */
+export const toldOf = (alarm: Alarm): string =>
+  [alarm.type_words, alarm.method_words].some((words) => alarm.description === words.zh || alarm.description === words.en) ? '' : alarm.description
+
 export const placeOf = (alarm: Alarm): string => alarm.channel_name || alarm.device_name || alarm.source_id
 export const gravity = (priority: number): string => (priority === 1 ? 'is-bad' : priority === 2 ? 'is-fair' : 'is-off')
 /** Moment at which the recording of an alarm is begun to be looked at. */
