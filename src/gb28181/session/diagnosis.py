@@ -91,4 +91,4 @@ def stuck(
 def refused(status: int, reason: str, *, peer: str) -> str:
     """Sentence for a final answer other than 2xx."""
     known = _REFUSED.get(status, "the device refused the call")
-    return f"{peer} answered {status} {reason}: {known}".strip()
+    return f"{peer}: {reason or f'answered {status}'}: {known}"
