@@ -24,7 +24,7 @@ def answer(name: str) -> bytes | MediaRefused:
     """What an INVITE comes to when this is its final answer."""
     message = parse_datagram((FOLDER / name).read_bytes())
     assert isinstance(message, Response)
-    return message.body if message.status < 300 else MediaRefused(message.reason, status=message.status)
+    return message.body if message.status < 300 else MediaRefused(f"{message.status} {message.reason}", status=message.status)
 
 
 class Town(World):

@@ -164,7 +164,7 @@ class World:
 
 
 def refusal(status: int) -> MediaRefused:
-    return MediaRefused("Refused", status=status)
+    return MediaRefused(f"INVITE was answered {status} Refused", status=status)
 
 
 @asynccontextmanager
