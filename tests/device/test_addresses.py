@@ -15,6 +15,7 @@ from gb28181.device.model import (
     DeviceOffline,
     DeviceOnline,
     DeviceRegistered,
+    Route,
 )
 from gb28181.device.nat import KeepAlives
 from gb28181.errors import Conflict, Invalid, NotFound, Unreachable
@@ -27,6 +28,7 @@ from tests.fakes import CAMERA, DEVICE, FakeDeviceStore, message, request, settl
 
 OTHER_PORT = udp(Address("192.0.2.20", 40123))
 OTHER_HOST = udp(Address("198.51.100.7", 5060))
+PROTECTED = dataclasses.replace(tcp(), transport="tls")
 
 
 async def registered(**settings: object) -> World:
@@ -494,3 +496,16 @@ async def test_what_worked_for_media_is_remembered() -> None:
     world.devices.remember_media_transport(DEVICE, "tcp")
     world.devices.remember_media_transport("nobody", "tcp")
     assert world.store.devices[DEVICE].media_transport == "tcp"
+
+
+@pytest.mark.parametrize("came", [udp(), OTHER_PORT, tcp(), tcp(connection=9)])
+async def test_s7_nobody_speaks_without_tls_for_a_device_that_registered_over_it(came: Route) -> None:
+    world = World()
+    assert await world.register(expires="3600", route=PROTECTED) == 200
+    async with world.devices:
+        assert await world.keepalive(route=came) == 403
+        assert await world.keepalive("34020000009999999999", route=came) == 403
+        await settle()
+        assert {sent.route.transport for sent in world.signalling.sent} == {"tls"}  # and its port is not asked either
+        assert await world.keepalive(route=dataclasses.replace(PROTECTED, connection=5)) == 200
+    assert world.devices.counters()["unprotected_source"] == 1

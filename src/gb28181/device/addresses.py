@@ -123,13 +123,23 @@ class Addresses:
         if known.remote.host != came.remote.host:
             self._counters["foreign_source"] += 1
             return "refused"
+        if is_weaker(known, came):
+            # A datagram may be forged, and a probe of its port would move the device out of its TLS connection.
+            self._counters["unprotected_source"] += 1
+            return "refused"
         return "accepted" if is_same(known, came) else "moved"
 
     def at_address(self, request: SipRequest) -> DeviceId | None:
         if request.user in self._directory:
             return None  # it says who it is, and has been refused as that
         found = self._directory.at(request.route.remote)
-        online = [device_id for device_id in found if self._presence.is_online(device_id)]
+        online = [
+            device_id
+            for device_id, registration in ((one, self._directory.get(one).device.registration) for one in found)
+            if registration is not None
+            and not is_weaker(registration.route, request.route)
+            and self._presence.is_online(device_id)
+        ]
         return online[0] if len(online) == 1 else None
 
     def one_source(self) -> str:
@@ -257,6 +267,11 @@ class Addresses:
 def is_same(known: Route, came: Route) -> bool:
     """Whether two routes are one path: the same connection, or the same address by UDP."""
     return (known.transport, known.remote, known.connection) == (came.transport, came.remote, came.connection)
+
+
+def is_weaker(known: Route, came: Route) -> bool:
+    """Whether what came lacks the protection under which the device registered."""
+    return known.transport == "tls" != came.transport
 
 
 def is_same_place(known: Route, came: Route) -> bool:
