@@ -45,8 +45,9 @@ from gb28181.position.service import PositionService
 from gb28181.ptz.memory import PtzMemory
 from gb28181.ptz.service import PtzService
 from gb28181.recording.archive import Day, Kept, Missing, Overview
+from gb28181.recording.ledger import RecordingPage
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
-from gb28181.recording.service import RecordingPage, RecordingStatus
+from gb28181.recording.service import RecordingStatus
 from gb28181.session.model import Session, Stage, StageTime
 from gb28181.session.playback import PlaybackService
 from gb28181.sip.trace import Trace

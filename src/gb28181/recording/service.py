@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Final
 
 from gb28181.background import Background
@@ -27,15 +26,10 @@ from gb28181.ids import DeviceId
 from gb28181.messages import Progress, SegmentClosed
 from gb28181.ports import Channels, Devices, SegmentStore, Streams
 from gb28181.recording.due import Attempt, DueChannels
+from gb28181.recording.ledger import Ledger, RecordingPage
 from gb28181.recording.model import (
-    Gap,
     RecordingChanged,
     RecordingMode,
-    Segment,
-    SegmentStored,
-    Span,
-    coverage,
-    merged,
 )
 from gb28181.session.model import IngestUp, StreamDown
 
@@ -46,17 +40,6 @@ _OFF_PENALTY: Final = 10.0
 """A channel whose catalogue status is OFF is tried too, this much less often: devices report wrong states (quirk Q74)."""
 _US: Final = 1_000_000
 _LONGEST_QUERY_US: Final = 62 * 86400 * _US
-
-_CAUSES: Final[dict[str, str]] = {
-    "silent": "no_media",
-    "closed": "stream_closed",
-    "stalled": "disk_too_slow",
-    "volume": "volume_failed",
-    "crash": "server_stopped",
-    "stopped": "server_stopped",
-    "restart": "ingest_restarted",
-    "ingest_restarted": "ingest_restarted",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +56,6 @@ class RecordingStatus:
     since: datetime | None
     message: str
     retention_hours: float
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingPage:
-    """Segments and gaps of a range.
-
-    Args:
-        coverage: Share of the range (up to now) that is recorded, the segment being written included.
-        recorded: What is recorded, the segment being written included, joined over holes not worth a row; sorted.
-        next: (start, id) of the last segment when there are more, else None.
-    """
-
-    segments: list[Segment]
-    gaps: list[Gap]
-    coverage: float
-    next: tuple[int, int] | None
-    recorded: Sequence[tuple[int, int]] = ()
 
 
 class RecordingService:
@@ -110,17 +76,24 @@ class RecordingService:
         self._streams = streams
         self._devices = devices
         self._channels = channels
-        self._store = store
         self._bus = bus
         self._clock = clock
         self._due = DueChannels()
+        self._ledger = Ledger(
+            shortest_s=settings.gap_seconds,
+            is_due=self._is_due,
+            streams=streams,
+            devices=devices,
+            store=store,
+            bus=bus,
+            clock=clock,
+        )
         self._passed_at = -1.0
-        self._downs: dict[ChannelKey, str] = {}
         self._opening: dict[DeviceId, int] = defaultdict(int)
         self._background = Background()
         self._wake = asyncio.Event()
         self._paused = True
-        self._counters: dict[str, int] = {"segments": 0, "bytes": 0, "attempts": 0, "failures": 0}
+        self._counters: dict[str, int] = {"attempts": 0, "failures": 0}
         bus.subscribe(StreamDown, self._stream_down)
         bus.subscribe(Progress, self._progress)
         bus.subscribe(DeviceOnline, lambda event: self._device_back(event.device_id))
@@ -173,7 +146,7 @@ class RecordingService:
             self._try_now(key, attempt)
         else:
             self._stop(key)
-            await self._store.close_gap(key, self._clock.utc_us(), shortest=self._shortest_gap)
+            await self._ledger.end_gap(key, self._clock.utc_us())
         self._wake.set()
         self._bus.publish(RecordingChanged(key, wanted, "starting" if wanted == "always" else "off"))
         return self.status(key)
@@ -204,7 +177,7 @@ class RecordingService:
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return {**self._counters, "background_failures": self._background.failures}
+        return {**self._ledger.counters, **self._counters, "background_failures": self._background.failures}
 
     def counts(self) -> dict[str, int]:
         """`due` channels and how many of them are `recording` now."""
@@ -221,114 +194,22 @@ class RecordingService:
     async def recordings(
         self, key: ChannelKey, start: int, end: int, *, limit: int = 1000, after: tuple[int, int] | None = None
     ) -> RecordingPage:
-        """Closed segments that overlap [start, end), the holes between them, and the share covered.
-
-        Args:
-            start, end: UTC microseconds.
+        """Closed segments that overlap [start, end) in UTC microseconds, the holes between them, and the share covered.
 
         Raises:
             Invalid: The range is empty or longer than 62 days.
         """
-        if end <= start:
-            raise Invalid("the range is empty: end must lie after start")
-        if end - start > _LONGEST_QUERY_US:
-            raise Invalid("the range is longer than 62 days: ask for it in parts")
-        page = await self._store.segments_between(key, start, end, limit=limit + 1, after=after)
-        more = len(page) > limit
-        page = page[:limit]
-        stored = await self._store.spans_between(key, start, end, bridge=self._shortest_gap)
-        spans = [(span.start, span.end) for span in stored]
-        written = self.being_written(key)
-        if written is not None and written[0] < end and written[1] > start:
-            spans.append(written)
-        horizon = min(end, self._clock.utc_us())
-        covered = merged(spans, bridge=self._shortest_gap)
-        gaps = await self._gaps(key, start, horizon, covered, stored)
-        share = coverage(covered, start, horizon) if horizon > start else 0.0
-        following = (page[-1].start, page[-1].segment_id) if more and page else None
-        return RecordingPage(page, gaps, share, following, covered)
+        return await self._ledger.page(key, start, end, limit=limit, after=after)
 
     def being_written(self, key: ChannelKey) -> tuple[int, int] | None:
         """Start and newest media of the segment that has no row yet, UTC microseconds."""
-        state = self._streams.stream_state(key)
-        if state is None or not state.segment_start or not self._streams.is_recording(key):
-            return None
-        return state.segment_start, max(state.last_media_at, state.segment_start)
-
-    async def _gaps(
-        self, key: ChannelKey, start: int, end: int, covered: Sequence[tuple[int, int]], stored: Sequence[Span]
-    ) -> list[Gap]:
-        """Holes as the disk shows them, with the causes that the ledger knows."""
-        ledger = await self._store.gaps_between(key, start, end, limit=100_000)
-        by_end = {span.end: span.end_cause for span in stored}
-        holes: list[Gap] = []
-        for (_, left), (right, _) in pairwise(covered):
-            cause = next((gap.cause for gap in ledger if gap.start < right and (gap.end or end) > left), "")
-            if not cause and by_end.get(left) == "closed":
-                continue  # recording was switched off here
-            holes.append(
-                Gap(key, left, right, cause or _CAUSES.get(by_end.get(left, ""), "") or self._downs.get(key, "unknown"))
-            )
-        last = covered[-1][1] if covered else start
-        for gap in ledger:
-            # Before the first segment and after the last one only the ledger knows whether recording was due.
-            outside = gap.start >= last or not covered or (gap.end or end) <= covered[0][0]
-            if outside and (gap.end or end) - gap.start > self._shortest_gap:
-                holes.append(gap)
-        return sorted(holes, key=lambda gap: gap.start)
+        return self._ledger.being_written(key)
 
     # --- what ingests say --------------------------------------------------------------------------------------
 
     async def store_segments(self, events: Sequence[SegmentClosed]) -> None:
         """Puts closed segments into the database; returns when they are committed and may be acknowledged."""
-        segments = [
-            Segment(
-                key=ChannelKey(DeviceId(event.device_id), DeviceId(event.channel_id)),
-                start=event.start,
-                end=event.end,
-                bytes=event.bytes,
-                sha256=event.sha256,
-                chain=event.chain,
-                volume=event.volume,
-                path=event.path,
-                end_cause=event.end_cause,
-                lost=event.lost,
-                key_frames=event.key_frames,
-                adopted=event.adopted,
-            )
-            for event in events
-        ]
-        await self._note_holes_before(segments)
-        await self._store.add_segments(segments)
-        for segment in segments:
-            self._counters["segments"] += 1
-            self._counters["bytes"] += segment.bytes
-            await self._store.close_gap(segment.key, segment.start, shortest=self._shortest_gap)
-            if segment.end_cause != "rotated" and self._is_due(segment.key) and not self._writes(segment.key, segment.end):
-                await self._store.open_gap(Gap(segment.key, segment.end, 0, self._cause(segment)))
-            self._bus.publish(SegmentStored(segment.key, segment.start, segment.end, segment.bytes))
-
-    async def _note_holes_before(self, segments: Sequence[Segment]) -> None:
-        """A segment that rotated was to be followed at once: what is missing after it nobody could report (a killed ingest)."""
-        before: dict[ChannelKey, Segment | None] = {}
-        for segment in segments:
-            key = segment.key
-            last = before[key] if key in before else await self._store.last_segment(key)
-            before[key] = segment
-            if last is None or last.end_cause != "rotated" or segment.start - last.end <= self._shortest_gap:
-                continue
-            if not await self._store.gaps_between(key, last.end, segment.start, limit=1):
-                await self._store.open_gap(Gap(key, last.end, segment.start, self._downs.get(key, "server_stopped")))
-
-    def _writes(self, key: ChannelKey, after: int) -> bool:
-        state = self._streams.stream_state(key)
-        return state is not None and state.segment_start > after
-
-    def _cause(self, segment: Segment) -> str:
-        cause = _CAUSES.get(segment.end_cause, segment.end_cause)
-        if cause in ("no_media", "stream_closed") and not self._devices.is_online(segment.key.device_id):
-            return "device_offline"
-        return cause
+        await self._ledger.store_segments(events)
 
     def _progress(self, event: Progress) -> None:
         key = self._streams.channel_of(event.stream_id)
@@ -345,7 +226,7 @@ class RecordingService:
         attempt.message = ""
         attempt.failures = 0
         attempt.since = attempt.since or from_us(at)
-        self._background.start(self._store.close_gap(key, at, shortest=self._shortest_gap), "end of a gap")
+        self._background.start(self._ledger.end_gap(key, at), "end of a gap")
         self._bus.publish(RecordingChanged(key, "always", "recording"))
 
     def _ingest_up(self, event: IngestUp) -> None:
@@ -358,7 +239,7 @@ class RecordingService:
         attempt = self._due.get(event.key)
         if attempt is None:
             return
-        self._downs[event.key] = _CAUSES.get(event.cause, event.cause)
+        self._ledger.went_down(event)
         attempt.since = None
         attempt.message = f"the stream ended: {event.cause}"
         attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
@@ -392,10 +273,6 @@ class RecordingService:
                 self._stop(key)
 
     # --- reconciling -------------------------------------------------------------------------------------------
-
-    @property
-    def _shortest_gap(self) -> int:
-        return int(self._settings.gap_seconds * _US)
 
     def _wants(self, channel: Channel) -> bool:
         return channel.is_shown and self.mode_of(channel) == "always"
@@ -483,7 +360,7 @@ class RecordingService:
                 pause *= _OFF_PENALTY
             attempt.next_at = loop.time() + pause * random.uniform(0.7, 1.3)
             self._bus.publish(RecordingChanged(key, "always", "failed", str(error)))
-            await self._open_missing_gap(key)
+            await self._ledger.begin_gap(key)
         else:
             attempt.message = ""
         finally:
@@ -495,14 +372,6 @@ class RecordingService:
             self._due.unpark(key.device_id, now)
             self._look(key, now)
             self._wake.set()
-
-    async def _open_missing_gap(self, key: ChannelKey) -> None:
-        """A channel that ought to record and cannot has a hole from its last segment on, or from now."""
-        last = await self._store.last_segment(key)
-        begin = last.end if last is not None else self._clock.utc_us()
-        if not self._writes(key, begin):
-            cause = "device_offline" if not self._devices.is_online(key.device_id) else "no_picture"
-            await self._store.open_gap(Gap(key, begin, 0, cause))
 
     def _stop(self, key: ChannelKey) -> None:
         self._due.drop(key)
