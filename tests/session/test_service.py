@@ -253,10 +253,12 @@ async def test_a_bye_of_the_device_is_answered_and_ends_the_stream() -> None:
     world.bus.subscribe(StreamDown, ended.append)
     async with service(world) as sessions:
         await sessions.open_live(KEY, user="a")
-        await sessions.bye(_request("call-1"))
+        await sessions.bye(replace(_request("call-1"), route=ELSEWHERE))  # whoever has heard of the call (S7)
+        assert world.responses == [481]
+        await sessions.bye(replace(_request("call-1"), route=replace(ROUTE, remote=Address(ROUTE.remote.host, 9))))
         await sessions.bye(_request("unknown"))
         await until(lambda: bool(ended))
-        assert world.responses == [200, 481]
+        assert world.responses == [481, 200, 481]
         assert ended[0].cause == "device_bye"
         assert "BYE call-1" not in world.log
 

@@ -13,7 +13,7 @@ from gb28181.clock import Clock
 from gb28181.device.model import Route
 from gb28181.errors import NotFound, PeerTimeout, Unreachable
 from gb28181.ids import DeviceId
-from gb28181.ports import Devices, Receiver, Signalling, StreamStore
+from gb28181.ports import Devices, Receiver, Signalling, SipRequest, StreamStore
 from gb28181.session.invite import Invited
 from gb28181.session.model import StreamRecord
 from gb28181.session.stream import LiveStream
@@ -50,8 +50,17 @@ class Dialogs:
         """What the process before this one left."""
         return await self._store.load_streams()
 
-    def of_call(self, call_id: str) -> LiveStream | None:
-        return self._by_call.get(call_id)
+    def ended_by(self, request: SipRequest) -> LiveStream | None:
+        """The stream that this BYE may end: it comes from where the call goes, or from where its device is now (S7).
+
+        The port is free, and so are the tags: recorders end calls from other sockets.
+        """
+        stream = self._by_call.get(request.call_id)
+        if stream is None or stream.record is None:
+            return None
+        now = self._reachable(stream.key.device_id)
+        hosts = {stream.record.dialog.route.remote.host, now.remote.host if now is not None else ""}
+        return stream if request.route.remote.host in hosts else None
 
     def channel_of(self, call_id: str) -> ChannelKey | None:
         stream = self._by_call.get(call_id)

@@ -208,7 +208,7 @@ class SessionService:
 
     async def bye(self, request: SipRequest) -> None:
         """A device ends its stream itself (quirk Q98)."""
-        stream = self._dialogs.of_call(request.call_id)
+        stream = self._dialogs.ended_by(request)
         self._signalling.respond(request, 200 if stream else 481)
         if stream is not None:
             self._start(self._close(stream, "device_bye", bye=False))
