@@ -6,7 +6,8 @@
 
 Each device has a UDP port of its own, nearly each an address of its own (127.16.0.0 and on), and answers the challenge with the
 real digest. The platform keeps its default limits. The simulator has the last core, the platform the others. Prints a table and
-writes `artifacts/storm-DEVICES.json`.
+writes `artifacts/storm-DEVICES.json`. What a keepalive costs by itself is measured by the row `signalling`: here the platform goes on
+asking the new devices who they are, what channels they have and for its subscriptions.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ def _measure(
     last = run.samples[-1]
     said, at_calm = last["devices"], settled["devices"]
     keepalives = said["keepalives_answered"] - at_calm["keepalives_answered"]
+    questions = sum(said["asked"].values()) - sum(at_calm["asked"].values())
     used = last["cpu_s"] - settled["cpu_s"]
     offline = (server.folder / "log").read_text(errors="replace").count("device offline")
     least = min((row["online"] for row in run.samples[steady:] if "online" in row), default=0)
@@ -156,6 +158,8 @@ def _measure(
             "with queries and catalogues": round(settled["cpu_s"] / devices * 1e6),
         },
         "control_us_per_keepalive": round(used / keepalives * 1e6) if keepalives else None,
+        "questions_meanwhile": questions,
+        "asked": said["asked"],
         "memory_mib": {"before": memory_before, "calm": settled["memory_mib"], "last": last["memory_mib"],
                        "most": max(row["memory_mib"] for row in run.samples)},
         "kib_per_device": round((last["memory_mib"] - memory_before) * 1024 / devices, 2),
@@ -212,7 +216,7 @@ def table(result: dict[str, Any]) -> str:
         ("least online, offline events", f"{result['least_online']:,}, {result['offline_events']:,}", "all, 0"),
         ("control a device, registered", f"{us['until all registered']} us", "333 us"),
         ("control a device, with catalogue", f"{us['with queries and catalogues']} us", ""),
-        ("control a keepalive", f"{result['control_us_per_keepalive']} us", "60 us"),
+        ("control a keepalive, with questions", f"{result['control_us_per_keepalive']} us, {result['questions_meanwhile']:,}", ""),
         ("memory of control, before/most/last", "{before}/{most}/{last} MiB".format(**memory), f"{MEMORY_MIB:.0f} MiB"),
         ("loop lag, registering/steady", f"{result['lag_ms']['registering']}/{result['lag_ms']['steady']} ms", ""),
         ("simulator", f"{result['simulator']['cpu_s']} CPU-s, {result['simulator']['memory_mib']} MiB", ""),

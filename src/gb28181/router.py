@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inbound(Generic[C]):
-    """A command from a registered device; its request has been answered.
+    """A command from a registered device; its request has been answered. Nobody changes it (see `SipRequest`).
 
     Args:
         device_id: The device that it came from; `command.device_id` may be one of its channels.

@@ -266,7 +266,13 @@ class Addresses:
 
 def is_same(known: Route, came: Route) -> bool:
     """Whether two routes are one path: the same connection, or the same address by UDP."""
-    return (known.transport, known.remote, known.connection) == (came.transport, came.remote, came.connection)
+    there, here = known.remote, came.remote
+    return (
+        here.port == there.port
+        and here.host == there.host
+        and known.connection == came.connection
+        and known.transport == came.transport
+    )
 
 
 def is_weaker(known: Route, came: Route) -> bool:

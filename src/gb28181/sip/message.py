@@ -57,7 +57,7 @@ class Message:
         faults: Names of what was tolerated.
     """
 
-    __slots__ = ("_cseq", "_to_tag", "_via", "body", "faults", "first", "headers")
+    __slots__ = ("_cseq", "_from_tag", "_to_tag", "_via", "body", "faults", "first", "headers")
 
     def __init__(self, headers: Headers, body: bytes, faults: tuple[str, ...] = ()) -> None:
         self.headers = headers
@@ -66,6 +66,7 @@ class Message:
         self.first = dict(reversed(headers))  # the first of several is set last and stays
         self._via: Via | None = None
         self._cseq: CSeq | None = None
+        self._from_tag: str | None = None
         self._to_tag: str | None = None
 
     def header(self, name: str) -> str:
@@ -96,7 +97,9 @@ class Message:
 
     @property
     def from_tag(self) -> str:
-        return address_tag(self.first.get("from", ""))
+        if self._from_tag is None:
+            self._from_tag = address_tag(self.first.get("from", ""))
+        return self._from_tag
 
     @property
     def to_tag(self) -> str:
