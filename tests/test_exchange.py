@@ -112,6 +112,32 @@ async def test_the_to_user_may_be_the_channel() -> None:
     assert world.signalling.sent[0].to == CAMERA
 
 
+async def test_an_answer_of_enormous_parts_ends_and_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gb28181.exchange._MOST_OCTETS", 2000)
+
+    def endless(world: World, command: DeviceInfoQuery) -> None:
+        for _ in range(9):
+            part = DeviceInfoResponse(sn=command.sn, device_id=CAMERA)
+            world.exchanges.answered(Inbound(part, DEVICE, request("MESSAGE", body=bytes(500))))
+
+    world = World(endless)
+    assert len(await world.ask(complete=lambda parts: False, timeout_s=5, quiet_s=5)) == 4
+    assert world.exchanges.counters()["unsolicited"] == 5
+
+
+async def test_another_device_answers_nothing_whatever_sn_it_tells() -> None:
+    world = World()
+    asked = asyncio.create_task(world.ask())
+    await settle()
+    [sn] = [sent.command.sn for sent in world.signalling.sent]
+    for said in (sn, 0, sn + 1):
+        part = DeviceInfoResponse(sn=said, device_id=CAMERA)
+        world.exchanges.answered(Inbound(part, OTHER, request("MESSAGE", OTHER)))
+    assert world.exchanges.counters()["unsolicited"] == 3
+    with pytest.raises(CommandFailed):
+        await asked
+
+
 @pytest.mark.parametrize("sn", [0, 1, 7_000_000])
 async def test_q52_an_sn_that_is_not_echoed_belongs_to_the_only_command(sn: int) -> None:
     world = World(lambda world, command: DeviceInfoResponse(sn=sn, device_id=CAMERA))

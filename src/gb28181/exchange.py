@@ -34,6 +34,8 @@ _AT_ONCE: Final = 8
 _MOST: Final = 64
 #: Responses that one query may bring: 255 presets a message each, and some.
 _MOST_PARTS: Final = 1000
+#: Bytes of these together; what was read of them takes ten times as much.
+_MOST_OCTETS: Final = 16 << 20
 #: Serial numbers of ours that are remembered: a late answer to one of them is no answer to another command.
 _REMEMBERED: Final = 10_000
 
@@ -45,6 +47,7 @@ class _Pending:
     Args:
         target: The XML DeviceID, a channel mostly.
         accepted: The MESSAGE was answered 2xx.
+        octets: Length of the bodies that brought `parts`.
     """
 
     device_id: DeviceId
@@ -55,6 +58,11 @@ class _Pending:
     parts: list[Any] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: bool = False
+    octets: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.parts) >= _MOST_PARTS or self.octets >= _MOST_OCTETS
 
 
 class _Turns(Generic[K]):
@@ -199,10 +207,11 @@ class Exchanges:
         """A Response; one that nobody waits for is counted."""
         response = inbound.command
         pending = self._match(inbound.device_id, entry_of(type(response)).cmd_type, response)
-        if pending is None or len(pending.parts) >= _MOST_PARTS:
+        if pending is None or pending.is_full:
             self._counters["unsolicited"] += 1
             return
         pending.parts.append(response)
+        pending.octets += len(inbound.request.body)
         pending.changed.set()
 
     def _match(self, device_id: DeviceId, cmd_type: str, response: Any) -> _Pending | None:
@@ -363,7 +372,7 @@ async def _collect(pending: _Pending, complete: Callable[[Sequence[Any]], bool],
     while True:
         patience: float | None = None
         if pending.parts:
-            if len(pending.parts) >= _MOST_PARTS:
+            if pending.is_full:
                 return
             patience = settle_s if complete(pending.parts) else quiet_s
             if not patience:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gb28181.config import LogSettings
-from gb28181.ops.logs import configure, mask
+from gb28181.ops.logs import Flood, configure, mask
 
 
 @pytest.fixture
@@ -94,3 +94,18 @@ def test_json_has_one_object_a_line(output):
 def test_badly_formatted_call_is_logged_all_the_same(output):
     logging.getLogger("x").info("%d", "no number")
     assert "no number" in output.getvalue()
+
+
+def test_one_line_of_the_code_is_logged_so_often_and_no_more():
+    flood = Flood(burst=3, per_s=2.0)
+
+    def passes(at: float, line: int = 7) -> logging.LogRecord | None:
+        record = logging.makeLogRecord({"name": "gb28181.x", "lineno": line, "created": at})
+        return record if flood.filter(record) else None
+
+    assert [passes(100.0) is not None for _ in range(5)] == [True] * 3 + [False] * 2
+    assert passes(100.0, line=8) is not None
+    record = passes(100.5)
+    assert record is not None
+    assert record.left_out == 2  # type: ignore[attr-defined]  # an extra
+    assert passes(100.6) is None

@@ -50,6 +50,8 @@ _HINTS: Final = (
     "/media/",
 )
 _LONGEST: Final = 8000
+_BURST: Final = 500
+_PER_S: Final = 20.0
 
 
 def mask(text: str) -> str:
@@ -78,6 +80,31 @@ class Masking(logging.Filter):
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = mask(record.exc_text)
+        return True
+
+
+class Flood(logging.Filter):
+    """Lets a line of the code log so often and no more: what peers do is logged, and a peer must not fill the disk.
+
+    Args:
+        burst, per_s: Records of one line at once, and in a second on end.
+    """
+
+    def __init__(self, *, burst: int = _BURST, per_s: float = _PER_S) -> None:
+        super().__init__()
+        self._burst, self._per_s = float(burst), per_s
+        self._lines: dict[tuple[str, int], tuple[float, float, int]] = {}  # as many as there are calls in the code
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = (record.name, record.lineno)
+        left, at, lost = self._lines.get(line, (self._burst, record.created, 0))
+        left = min(self._burst, left + max(0.0, record.created - at) * self._per_s)
+        if left < 1:
+            self._lines[line] = (left, record.created, lost + 1)
+            return False
+        self._lines[line] = (left - 1, record.created, 0)
+        if lost:
+            record.left_out = lost
         return True
 
 
@@ -124,6 +151,7 @@ def configure(settings: LogSettings, process: str, *, stream: TextIO | None = No
         process: Its name in each line: `serve`, `control`, `ingest-0`, `edge`.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(Flood())
     handler.addFilter(Masking())
     handler.setFormatter(JsonFormatter(process) if settings.format == "json" else TextFormatter(process))
     root = logging.getLogger()
