@@ -39,7 +39,6 @@ _PASS_S: Final = 1.0
 _OFF_PENALTY: Final = 10.0
 """A channel whose catalogue status is OFF is tried too, this much less often: devices report wrong states (quirk Q74)."""
 _US: Final = 1_000_000
-_LONGEST_QUERY_US: Final = 62 * 86400 * _US
 
 
 @dataclass(frozen=True, slots=True)
