@@ -1,7 +1,6 @@
 import { watch } from 'vue'
 import { createRouter, createWebHashHistory } from 'vue-router'
 import { mayAdminister, token } from './api/client.ts'
-import DevicesPage from './pages/DevicesPage.vue'
 import LoginPage from './pages/LoginPage.vue'
 import StartPage from './pages/StartPage.vue'
 
@@ -10,8 +9,8 @@ export const router = createRouter({
   routes: [
     { path: '/', name: 'start', component: StartPage },
     { path: '/login', name: 'login', component: LoginPage },
-    { path: '/devices/:device?', name: 'devices', component: DevicesPage },
-    // With the players, which are most of the weight.
+    // Each page by itself: the players are most of the weight.
+    { path: '/devices/:device?', name: 'devices', component: () => import('./pages/DevicesPage.vue') },
     { path: '/live', name: 'live', component: () => import('./pages/LivePage.vue') },
     { path: '/playback/:channel?', name: 'playback', component: () => import('./pages/PlaybackPage.vue') },
     { path: '/alarms', name: 'alarms', component: () => import('./pages/AlarmsPage.vue') },
