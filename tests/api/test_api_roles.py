@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from gb28181.accounts.rights import MAY
-from gb28181.api.app import PREFIX
+from gb28181.api.app import PREFIX, ROUTES
 from gb28181.api.events import EVENTS
+from gb28181.api.routing import Route
 from tests.api.api_world import World
 
 #: Roles from the least to the most; whoever is named here may, and whoever stands behind.
@@ -202,3 +203,22 @@ def test_no_event_carries_a_secret():
     """By name: what is told to every reader holds no password, key, token or link."""
     carried = {f"{kind.__name__}.{field.name}" for kind in EVENTS for field in dataclasses.fields(kind)}
     assert [name for name in carried if re.search(r"(?i)passw|secret|token|nonce|url|credential", name)] == []
+
+
+@pytest.mark.parametrize("endpoint", ROUTES, ids=lambda endpoint: endpoint.name)
+def test_no_endpoint_takes_what_it_does_not_know_or_texts_and_lists_without_end(endpoint: Route):
+    """Nothing is set that the endpoint does not name, however deep it stands; body bytes bound what is in a list."""
+    loose = []
+    for model in (endpoint.query, endpoint.request):
+        schema = model.model_json_schema() if model is not None else {}
+        for name, part in {"": schema, **schema.get("$defs", {})}.items():
+            if part.get("type") == "object" and part.get("additionalProperties") is not False:
+                loose.append(name or "itself")
+            for field, said in part.get("properties", {}).items():
+                loose += [f"{name}.{field}" for kind in (said, *said.get("anyOf", ())) if not is_bounded(kind)]
+    assert loose == []
+
+
+def is_bounded(schema: dict[str, Any]) -> bool:
+    ends = {"string": {"maxLength", "pattern", "enum", "const", "format"}, "array": {"maxItems"}}
+    return schema.get("type") not in ends or not ends[schema["type"]].isdisjoint(schema)
