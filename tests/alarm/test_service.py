@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gb28181.alarm.copies import Copies
 from gb28181.alarm.model import METHODS, TYPES, AlarmFilter, AlarmFlood, AlarmLocated, AlarmRaised, AlarmReset, words_of_type
 from gb28181.catalog.model import ChannelKey
 from gb28181.device.model import Profile
@@ -187,6 +188,18 @@ async def test_a_flood_of_one_device_is_bounded_counted_and_shown_and_others_go_
         for second in range(40):
             await world.arrives(body(time=f"2026-03-01T08:01:{second:02d}"))
         assert len(world.store.alarms) == 16
+
+
+async def test_a_flood_pushes_no_alarm_of_others_out_of_the_memory_for_copies() -> None:
+    other = DeviceId("34020000001110000002")
+    async with World(burst=3, per_device_per_s=1) as world:
+        world.service._copies = Copies(8)
+        await world.arrives(body(), device_id=other)
+        for second in range(40):
+            await world.arrives(body(time=f"2026-03-01T08:00:{second:02d}"))
+        await world.arrives(body(), device_id=other)
+        assert len(world.store.alarms) == 4
+        assert world.service.counters()["copies"] == 1
 
 
 async def test_a_device_that_takes_no_answer_costs_no_alarm() -> None:

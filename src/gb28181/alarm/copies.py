@@ -34,13 +34,13 @@ class Copies:
             self._remember(key_of(alarm), now)
 
     def is_copy(self, alarm: Alarm, now: float) -> bool:
-        """Whether this alarm was seen; it is remembered."""
-        key = key_of(alarm)
-        seen_at = self._seen.get(key)
-        if seen_at is not None and (alarm.told_time is not None or now - seen_at < _TIMELESS_S):
-            return True
-        self._remember(key, now)
-        return False
+        """Whether this alarm was seen."""
+        seen_at = self._seen.get(key_of(alarm))
+        return seen_at is not None and (alarm.told_time is not None or now - seen_at < _TIMELESS_S)
+
+    def remember(self, alarm: Alarm, now: float) -> None:
+        """Copies of this alarm may come. One that is not kept is not remembered: it would push out those of other devices."""
+        self._remember(key_of(alarm), now)
 
     def _remember(self, key: AlarmKey, now: float) -> None:
         self._seen[key] = now

@@ -235,6 +235,7 @@ class AlarmService:
         if not self._gate.take(device_id, now):
             self._dropped(device_id, now)
             return None
+        self._copies.remember(alarm, now)
         self._last_id = alarm.alarm_id
         self._counters["raised"] += 1
         self._remember(alarm)
