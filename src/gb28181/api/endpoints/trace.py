@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Literal
 
@@ -41,16 +42,8 @@ class TraceView(Model):
 @route("GET", "/devices/{device_id}/trace", right="operate", query=TraceQuery, response=TraceView, errors=(404,))
 async def show_trace(call: Call[TraceQuery, None]) -> TraceView:
     """Shows the last SIP messages of a device; passwords, and what was computed from them, are masked."""
-    return TraceView(
-        messages=[
-            TracedMessageView(
-                at=from_us(message.at_us), direction="in" if message.is_inbound else "out", transport=message.transport,
-                remote=message.remote, status=message.status or None, summary=message.summary(),
-                text=message.text()[:_SHOWN],
-            )
-            for message in _messages(call)
-        ]
-    )  # fmt: skip
+    # Masking megabytes takes a while: not where calls are answered.
+    return await asyncio.to_thread(_shown, _messages(call))
 
 
 @route(
@@ -58,14 +51,28 @@ async def show_trace(call: Call[TraceQuery, None]) -> TraceView:
 )  # fmt: skip
 async def draw_trace(call: Call[TraceQuery, None]) -> Document:
     """Draws them as a ladder diagram (SVG)."""
-    picture = ladder(_messages(call), platform=call.services.sip().server_id, peer=call.device_id)
+    server_id = call.services.sip().server_id
+    picture = await asyncio.to_thread(ladder, _messages(call), platform=server_id, peer=call.device_id)
     return Document(picture, f"{call.device_id}.svg")
 
 
 @route("GET", "/devices/{device_id}/trace.txt", right="operate", query=TraceQuery, produces="text/plain", errors=(404,))
 async def dump_trace(call: Call[TraceQuery, None]) -> Document:
     """Gives them as a hex dump, from which `text2pcap` makes a capture for Wireshark."""
-    return Document(hex_dump(_messages(call)), f"{call.device_id}.txt")
+    return Document(await asyncio.to_thread(hex_dump, _messages(call)), f"{call.device_id}.txt")
+
+
+def _shown(messages: list[TracedMessage]) -> TraceView:
+    return TraceView(
+        messages=[
+            TracedMessageView(
+                at=from_us(message.at_us), direction="in" if message.is_inbound else "out", transport=message.transport,
+                remote=message.remote, status=message.status or None, summary=message.summary(),
+                text=message.text()[:_SHOWN],
+            )
+            for message in messages
+        ]
+    )  # fmt: skip
 
 
 def _messages(call: Call[TraceQuery, None]) -> list[TracedMessage]:
