@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
@@ -206,3 +207,26 @@ def test_two_features_cannot_handle_the_same() -> None:
 )
 def test_every_error_has_a_status(error: Exception, status: int) -> None:
     assert status_of(error) == status  # type: ignore[arg-type]
+
+
+def test_a_request_whose_handler_waits_for_nothing_is_served_at_once() -> None:
+    world = World()
+    assert world.router.receive(message(KEEPALIVE)) is None
+    assert world.signalling.status == 200
+    assert len(world.heard) == 1
+
+
+async def test_what_a_handler_waits_for_comes_back_and_its_failure_is_told() -> None:
+    gate = asyncio.Event()
+
+    async def refuse(request: SipRequest) -> None:
+        await gate.wait()
+        raise NotFound("no such call")
+
+    world = World({"BYE": refuse})
+    work = world.router.receive(request("BYE"))
+    assert work is not None
+    assert not world.signalling.responses
+    gate.set()
+    await work
+    assert world.signalling.status == 404
