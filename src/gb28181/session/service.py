@@ -24,7 +24,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock, from_us
 from gb28181.config import MediaSettings, SipSettings
 from gb28181.device.model import DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
-from gb28181.errors import Gb28181Error, NoPicture, NotFound
+from gb28181.errors import Gb28181Error, NoPicture
 from gb28181.ids import DeviceId
 from gb28181.messages import EndCause, Progress, Statistics, StreamEnded, StreamState
 from gb28181.ports import Channels, Devices, Ingests, Receiver, Signalling, SipRequest, StreamStore
@@ -40,6 +40,7 @@ from gb28181.session.model import (
     StreamUp,
 )
 from gb28181.session.opener import Opener
+from gb28181.session.sessions import Sessions
 from gb28181.session.stream import RECORDING, LiveStream
 
 logger = logging.getLogger(__name__)
@@ -88,10 +89,7 @@ class SessionService:
         self._streams: dict[ChannelKey, LiveStream] = {}
         self._by_id: dict[str, LiveStream] = {}
         self._unclaimed: dict[str, StreamRecord] = {}
-        self._sessions: dict[str, Session] = {}
-        self._viewers: dict[ChannelKey, int] = {}
-        self._viewed_at: dict[ChannelKey, float] = {}
-        self._viewers_heard_at: float | None = None
+        self._sessions = Sessions(idle_s=media.idle_s, clock=clock)
         self._counters: dict[str, int] = {"opened": 0, "failed": 0, "adopted": 0, "ended": 0, "redirected": 0}
         bus.subscribe(Progress, self._progress)
         bus.subscribe(Statistics, self._statistics)
@@ -135,32 +133,28 @@ class SessionService:
             NoPicture: With the last stage reached, the cause and the remedy.
         """
         self._channels.channel(key)
-        session_id = uuid.uuid4().hex
-        session = Session(session_id, key, user, self._clock.utc())
-        self._sessions[session_id] = session
-        self._viewed_at[key] = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        session = self._sessions.begin(key, user, loop.time())
         try:
-            stream = await self._hold(key, session_id, transport)
+            stream = await self._hold(key, session.session_id, transport)
         except BaseException:
-            self._sessions.pop(session_id, None)
+            self._sessions.end(session.session_id)
             raise
-        self._viewed_at[key] = asyncio.get_running_loop().time()
-        return self._described(self._sessions.get(session_id, session), stream)
+        self._sessions.seen(session.session_id, loop.time())
+        return self._described(session, stream)
 
     def sessions(self) -> list[Session]:
-        return [self._described(session, self._streams.get(session.key)) for session in self._sessions.values()]
+        return [self._described(session, self._streams.get(session.key)) for session in self._sessions.all()]
 
     def session(self, session_id: str) -> Session:
         """Raises: NotFound."""
         found = self._sessions.get(session_id)
-        if found is None:
-            raise NotFound(f"no session {session_id}: it was closed, or nobody watched it for {self._media.idle_s:.0f} s")
         return self._described(found, self._streams.get(found.key))
 
     async def close(self, session_id: str) -> None:
         """Ends a session; the stream ends with it when nobody else uses it. Raises: NotFound."""
         session = self.session(session_id)
-        self._sessions.pop(session_id, None)
+        self._sessions.end(session_id)
         stream = self._streams.get(session.key)
         if stream is not None:
             await self._release(stream, session_id)
@@ -195,12 +189,7 @@ class SessionService:
 
     def viewers(self, counts: dict[ChannelKey, int]) -> None:
         """Takes what the edge says about who watches what now."""
-        now = asyncio.get_running_loop().time()
-        self._viewers_heard_at = now
-        self._viewers = counts
-        for key, count in counts.items():
-            if count:
-                self._viewed_at[key] = now
+        self._sessions.told(counts, asyncio.get_running_loop().time())
 
     def want(self, key: ChannelKey) -> None:
         """A viewer with a valid link waits at the edge: opens the stream for it."""
@@ -228,7 +217,7 @@ class SessionService:
         if stream is None:
             stream = self._new(key, uuid.uuid4().hex)
             # Sessions outlive a stream that fell silent: the new one serves them again.
-            stream.holders.update(session.session_id for session in self._sessions.values() if session.key == key)
+            stream.holders.update(self._sessions.of(key))
             stream.holders.add(holder)
             stream.opener = self._start(self._open(stream, transport))
         else:
@@ -315,9 +304,9 @@ class SessionService:
             self._by_id.pop(stream.stream_id, None)
             stream.state = None
             stream.gone.set()
-        for session_id in [holder for holder in stream.holders if holder in self._sessions]:
-            if cause in ("closed", "stopped", "failed", "cancelled"):
-                self._sessions.pop(session_id, None)
+        if cause in ("closed", "stopped", "failed", "cancelled"):
+            for holder in stream.holders:
+                self._sessions.end(holder)
         if was_up:
             self._counters["ended"] += 1
             logger.info("stream down", extra={"channel": str(stream.key), "cause": cause})
@@ -409,10 +398,8 @@ class SessionService:
         self._catch_up(stream, state)
         if state.recording:
             stream.holders.add(RECORDING)
-        session_id = uuid.uuid4().hex  # viewers may be watching: they have as long to show as after a new session
-        self._sessions[session_id] = Session(session_id, record.key, "adopted", self._clock.utc())
-        self._viewed_at[record.key] = asyncio.get_running_loop().time()
-        stream.holders.add(session_id)
+        # Viewers may be watching: they have as long to show as after a new session.
+        stream.holders.add(self._sessions.begin(record.key, "adopted", asyncio.get_running_loop().time()).session_id)
         self._counters["adopted"] += 1
         logger.info("stream adopted", extra={"channel": str(record.key), "call_id": record.dialog.call_id})
         if stream.stage is Stage.FIRST_KEY_FRAME:
@@ -451,17 +438,14 @@ class SessionService:
                 silent = now - stream.silent_since + self._media.silence_s
                 if silent >= self._media.lost_after_s:
                     self._start(self._close(stream, "silent"))
-        if self._viewers_heard_at is None or now - self._viewers_heard_at > 15:
-            return  # the edge is not there: nobody knows who watches
-        for session in list(self._sessions.values()):
-            watched = self._streams.get(session.key)
-            opening = watched is not None and not watched.up.done()
-            if self._viewers.get(session.key) or opening:
-                continue
-            if now - self._viewed_at.get(session.key, now) >= self._media.idle_s:
-                self._sessions.pop(session.session_id, None)
-                if watched is not None:
-                    self._start(self._release(watched, session.session_id))
+        for session in self._sessions.idle(now, is_opening=self._is_opening):
+            self._sessions.end(session.session_id)
+            if (watched := self._streams.get(session.key)) is not None:
+                self._start(self._release(watched, session.session_id))
+
+    def _is_opening(self, key: ChannelKey) -> bool:
+        stream = self._streams.get(key)
+        return stream is not None and not stream.up.done()
 
     def _described(self, session: Session, stream: LiveStream | None) -> Session:
         if stream is None:
@@ -470,7 +454,7 @@ class SessionService:
             session,
             stages=stream.stage_times(),
             transport=stream.transport,
-            viewers=self._viewers.get(session.key, 0),
+            viewers=self._sessions.viewers(session.key),
             recording=stream.is_recorded,
         )
 
