@@ -10,6 +10,7 @@ from gb28181.device.model import (
     DeviceMoved,
     DeviceOffline,
     DeviceOnline,
+    DeviceQuarantined,
     DeviceRegistered,
     Fault,
     RegistrationRefused,
@@ -58,6 +59,18 @@ async def test_a_register_without_credentials_is_challenged() -> None:
     assert 'realm="3402000000"' in headers["WWW-Authenticate"]
     assert world.devices.devices() == []
     assert world.devices.refusals() == []
+
+
+async def test_strangers_flood_nobody_who_listens_for_events() -> None:
+    world = World()
+    for number in range(300):
+        await world.register(f"3402000000132{number:07d}", password="wrong")
+    assert len(world.seen(RegistrationRefused)) + len(world.seen(DeviceQuarantined)) == 100
+    assert world.devices.counters()["refusals_untold"] == 500
+    assert len(world.devices.strangers()) == 300
+    world.pass_time(1)
+    await world.register("34020000001320009999", password="wrong")
+    assert world.devices.counters()["refusals_untold"] == 500
 
 
 async def test_a_wrong_password_is_401_and_from_the_third_on_403_and_no_device_appears() -> None:

@@ -36,11 +36,14 @@ from gb28181.device.refusals import Refusals
 from gb28181.device.registrar import Accept, Challenge, Redirect, Refuse, Register, Registrar, Terms
 from gb28181.ids import DeviceId
 from gb28181.ports import Secrets, Signalling, SipRequest
+from gb28181.sip.limits import Bucket
 
 logger = logging.getLogger(__name__)
 
 #: One that registers again and again is written at most this often.
 _STORM_SAVE_S: Final = 60.0
+#: Refusals and strangers that are told on the bus in a second; all of them stand in their lists.
+_TOLD_PER_S: Final = 50.0
 
 
 class Registrations:
@@ -87,6 +90,7 @@ class Registrations:
         self._want_info = want_info
         self._networks = checked_networks(settings.networks)
         self._churn = Churn()
+        self._tellable = Bucket(_TOLD_PER_S, monotonic())
         self.refusals = Refusals()
         self.quarantine = Quarantine()
 
@@ -259,13 +263,20 @@ class Registrations:
         source = request.route.remote
         refused = RegistrationRefused(register.device_id, str(source), reason, at=self._clock.utc())
         self.refusals.add(refused, source.host)
-        self._bus.publish(refused)
+        self._tell(refused)
 
     def _note_stranger(self, device_id: DeviceId, reason: StrangerReason, request: SipRequest) -> None:
         source, user_agent = str(request.route.remote), request.headers.get("user-agent", "")[:MAX_TEXT]
         if self.quarantine.noticed(device_id, reason, source=source, user_agent=user_agent, at=self._clock.utc()):
             self._counters["strangers"] += 1
-            self._bus.publish(DeviceQuarantined(device_id, source, reason))
+            self._tell(DeviceQuarantined(device_id, source, reason))
+
+    def _tell(self, event: RegistrationRefused | DeviceQuarantined) -> None:
+        """Strangers make these: a flood must not push what devices do out of the queues of those who watch."""
+        if self._tellable.take(self._monotonic()):
+            self._bus.publish(event)
+        else:
+            self._counters["refusals_untold"] += 1
 
 
 def _understands_redirect(request: SipRequest) -> bool:
