@@ -1,4 +1,5 @@
-"""Hostile SIP: the messages of RFC 4475 and 10,000 mutations leave the server alive, answering, and as small as before."""
+"""Hostile SIP: the messages of RFC 4475 and 10,000 mutations of them and of what devices say leave the server alive, answering,
+and as small as before."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cameras import SHARED
+from tests.e2e.notifier import Device
 from tests.e2e.platform import Platform, platform, poll
 
 RFC4475 = sorted((SHARED / "rfc4475").glob("*/*.dat"))
+COMMANDS = sorted((Path(__file__).parents[1] / "vectors" / "manscdp").glob("*.xml"))
 MUTATIONS = 10_000
 
 pytestmark = [
@@ -70,6 +73,23 @@ def mutated(message: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def command(device: Device, chance: random.Random) -> bytes:
+    """A MESSAGE or NOTIFY of a registered device; its body is one that devices send, mutated every other time."""
+    body = chance.choice(COMMANDS).read_bytes().replace(b"34020000001320000001", device.device_id.encode())
+    if chance.random() < 0.5:
+        body = mutated(body, chance)
+    method = chance.choice(["MESSAGE", "NOTIFY"])
+    event = f"Event: {chance.choice(['Catalog', 'Alarm', 'presence'])}\r\nSubscription-State: active;expires=60\r\n"
+    head = (
+        f"{method} sip:34020000002000000001@3402000000 SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP {device.own};rport;branch=z9hG4bK{chance.getrandbits(64):x}\r\n"
+        f"From: <sip:{device.device_id}@3402000000>;tag=1\r\nTo: <sip:34020000002000000001@3402000000>\r\n"
+        f"Call-ID: {chance.getrandbits(64):x}\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n"
+        f"{event if method == 'NOTIFY' else ''}Content-Type: Application/MANSCDP+xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 async def answering(server: Platform) -> None:
     async def answers() -> bool:
         return await asyncio.to_thread(options_answered, server.sip_port)
@@ -82,6 +102,10 @@ async def test_rfc_4475_and_mutations_leave_the_server_alive_and_small(tmp_path:
     messages = [path.read_bytes() for path in RFC4475]
     async with platform(tmp_path, SIP__PER_SOURCE_PER_S="100000", SIP__UNAUTHENTICATED_PER_S="100000") as server:
         await answering(server)
+        device = Device("34020000001320000666", ("127.0.0.1", server.sip_port))
+        await device.start()
+        await device.register()
+        assert device.transport is not None
         control = server.pid("control")
         before = resident_mib(control)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -92,6 +116,11 @@ async def test_rfc_4475_and_mutations_leave_the_server_alive_and_small(tmp_path:
                     stream.sendall(message)
             await answering(server)
             for number in range(MUTATIONS):
+                if number % 2:
+                    device.transport.sendto(command(device, chance), device.server)
+                    if number % 100 == 1:
+                        await asyncio.sleep(0.05)  # as fast as it is read
+                    continue
                 data = mutated(chance.choice(messages), chance)
                 if number % 20:
                     sender.sendto(data[:65000], ("127.0.0.1", server.sip_port))
@@ -100,6 +129,7 @@ async def test_rfc_4475_and_mutations_leave_the_server_alive_and_small(tmp_path:
                 if number % 100 == 0:
                     await asyncio.sleep(0)
         await answering(server)
+        device.close()
         assert server.pid("control") == control, "control was restarted"
         end = time.monotonic() + 60
 
