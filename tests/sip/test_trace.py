@@ -121,6 +121,9 @@ def test_no_secret_is_shown():
         pytest.param('{"password": "SECRET"} password=SECRET&x', id="no-xml"),
         pytest.param("<Url>rtsp://admin:SECRET@192.0.2.1/x</Url> sip:u:SECRET@h", id="in-an-address"),
         pytest.param('<UploadURL a="b"><![CDATA[http://h/SECRET]]></UploadURL>', id="link-in-cdata"),
+        pytest.param("<sip:x@h?Authorization=Digest%20response%3D%22SECRET%22>", id="digest-in-an-address"),
+        pytest.param("Proxy-Authorization: Digest response=SECRET", id="proxy"),
+        pytest.param("<AccessToken>SECRET</AccessToken>", id="token"),
         pytest.param("/media/upload/SECRET/2/SECRET /media/firmware/SECRET", id="bare-link"),
     ],
 )

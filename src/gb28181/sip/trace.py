@@ -23,13 +23,16 @@ _KEEPALIVE: Final = b">Keepalive<"
 #: Keepalives whose answers are waited for; some are never answered.
 _MOST_ASKED: Final = 1000
 
-_NAMES: Final = rb"password|passwd|pwd|passphrase|secret|community|credential|cryptkey|privatekey|authkey|privkey"
+_NAMES: Final = (
+    rb"password|passwd|pwd|passphrase|secret|community|credential"
+    rb"|cryptkey|privatekey|authkey|privkey|(?:access|auth|api)_?(?:token|key)"
+)
 #: The value of an element, CDATA too.
 _VALUE: Final = rb"((?:<!\[CDATA\[(?:.{0,1024}?\]\]>)?|[^<])*)"
 #: Bounds stand wherever a name may be long: a body of megabytes is searched in one pass.
 _SECRETS: Final = (
     # What was computed from a password, in Authorization and what is like it (RFC 3261 §22, 2016 9.1.2.2), on folded lines too.
-    re.compile(rb'(?i)(\b(?:response|cnonce|rspauth)\s*=\s*)("(?:[^"\\]|\\.){0,1024}"|[^\s,;\r\n]+)'),
+    re.compile(rb'(?i)((?<![a-z_-])(?:response|cnonce|rspauth)(?:\s*=|%3d)\s*)("(?:[^"\\]|\\.){0,1024}"|[^\s,;\r\n]+)'),
     # Schemes that send the secret itself; those of GB 35114 do not.
     re.compile(
         rb"(?im)^((?:proxy-)?authorization\s*:\s*(?!(?:digest|capability|(?:uni|bi)direction|asymmetric)\b)[\w-]{1,40}\s+)"
