@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gb28181.catalog.handlers import routes
 from gb28181.catalog.model import CatalogFinished, ChannelsChanged
+from gb28181.catalog.registry import Registry
 from gb28181.device.model import Device, DeviceOffline, DeviceOnline, Profile
 from gb28181.errors import Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
@@ -252,6 +253,17 @@ async def test_an_unchanged_catalogue_writes_nothing() -> None:
         await world.asked_again()
         world.answer(item(1), item(2), announced=2)
     assert (world.store.writes, len(world.changes)) == (writes, changes)
+
+
+async def test_all_devices_together_list_so_many_channels_and_one_that_goes_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gb28181.catalog.registry._MAX_ALL", 3)
+    registry, now = Registry(max_items=10), datetime(2026, 3, 1, tzinfo=UTC)
+    first, second = DeviceId("34020000001110000001"), DeviceId("34020000001110000002")
+    assert len(registry.answered(first, [item(1), item(2)], now)) == 2
+    assert len(registry.answered(second, [item(1), item(2)], now)) == 1
+    assert registry.overflow == 1
+    registry.forget(first)
+    assert len(registry.answered(second, [item(2), item(3), item(4)], now)) == 2
 
 
 async def test_one_device_cannot_list_without_end() -> None:

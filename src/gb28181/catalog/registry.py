@@ -29,6 +29,9 @@ StateRule = Callable[[Channel, bool], bool]
 #: Devices that list one channel among which its messages are looked for; factory identifiers are everywhere.
 _MAX_OWNERS: Final = 64
 
+#: Channels of all devices together; each device may list `max_items`, and many devices may be one attacker's.
+_MAX_ALL: Final = 2_000_000
+
 #: Parents of one item that are remembered.
 _MAX_PARENTS: Final = 32
 
@@ -55,6 +58,7 @@ class Registry:
         self._order: list[DeviceId] = []
         self._owners: dict[DeviceId, DeviceId | set[DeviceId]] = {}  # nearly always one, so no set is made for it
         self._changes: dict[DeviceId, _Changes] = {}
+        self._total = 0
         self.overflow = 0
 
     def restore(self, channels: Iterable[Channel]) -> None:
@@ -152,10 +156,10 @@ class Registry:
         return list(changed.values())
 
     def put(self, channel: Channel) -> bool:
-        """Adds or replaces one; False when the device has too many."""
+        """Adds or replaces one; False when the device, or all together, have too many."""
         device_id, channel_id = channel.key.device_id, channel.key.channel_id
         old = self.of_device(device_id).get(channel_id)
-        if old is None and len(self.of_device(device_id)) >= self._max_items:
+        if old is None and (len(self.of_device(device_id)) >= self._max_items or self._total >= _MAX_ALL):
             self.overflow += 1
             return False
         self._put(channel)
@@ -189,6 +193,7 @@ class Registry:
         self._changes.pop(device_id, None)
         if holding is None:
             return None
+        self._total -= len(holding.channels)
         del self._order[bisect_right(self._order, device_id) - 1]
         for channel_id in holding.channels:
             owners = self._owners[channel_id]
@@ -214,6 +219,7 @@ class Registry:
             holding = self._holdings[device_id] = Holding(device_id)
             insort(self._order, device_id)
         if channel_id not in holding.channels:
+            self._total += 1
             self._own(channel_id, device_id)
         holding.put(channel)
 
