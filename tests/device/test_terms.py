@@ -41,6 +41,16 @@ async def test_an_unknown_device_with_the_domains_password_appears_by_default() 
     assert world.devices.strangers() == []
 
 
+async def test_beyond_what_is_accepted_by_itself_a_device_waits_in_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gb28181.device.registrations._MOST_ACCEPTED", 1)
+    world = World()
+    assert await world.register() == 200
+    assert await world.register("34020000001320000002") == 403
+    assert [found.device_id for found in world.devices.strangers()] == ["34020000001320000002"]
+    await world.devices.accept("34020000001320000002")
+    assert await world.register("34020000001320000002") == 200
+
+
 async def test_an_unknown_device_waits_in_quarantine_until_somebody_lets_it_in() -> None:
     world = World(unknown_devices="quarantine")
     assert await world.register(user_agent="Cam/1", route=ELSEWHERE) == 403

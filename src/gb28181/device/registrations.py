@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 #: One that registers again and again is written at most this often.
 _STORM_SAVE_S: Final = 60.0
+#: Devices beyond which further ones wait in quarantine: who knows the domain's password may have any number of names.
+_MOST_ACCEPTED: Final = 500_000
 #: Refusals and strangers that are told on the bus in a second; all of them stand in their lists.
 _TOLD_PER_S: Final = 50.0
 
@@ -132,7 +134,7 @@ class Registrations:
             return Terms(
                 self._domain_password,
                 is_known=False,
-                is_welcome=self._settings.unknown_devices == "accept",
+                is_welcome=self._settings.unknown_devices == "accept" and len(self._directory) < _MOST_ACCEPTED,
                 networks=(self._networks,),
                 redirect=self._settings.redirect if _understands_redirect(request) else "",
                 digest=self._profiles.base.digest,
