@@ -14,6 +14,7 @@ function camera(): { said: string[]; answers: (() => void)[]; failures: unknown[
     stop: async () => void said.push('stop'),
     stopAndLeave: () => void said.push('leave'),
     failed: (problem) => void failures.push(problem),
+    isRefusal: (problem) => problem === 'held',
   }
   return { said, answers, failures, channel }
 }
@@ -83,13 +84,26 @@ test('a page that goes while its stop waits sends it all the same', async (conte
   assert.deepEqual(said, ['{"pan":1}', 'leave'])
 })
 
+test('a page that goes while its movement is on its way stops the camera, and not when it was refused', async () => {
+  for (const [why, expected] of [['network', ['leave']], ['held', []]] as const) {
+    const { said, channel } = camera()
+    channel.move = () => Promise.reject(why)
+    const steering = new Steering(channel)
+    steering.hold({ zoom: 1 })
+    await settle() // a browser fails what is on its way before it says that the page goes
+    steering.leave()
+    steering.leave()
+    assert.deepEqual(said, expected)
+  }
+})
+
 test('a refusal ends the movement and is told once', async (context) => {
   context.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
   const failures: unknown[] = []
   const move = mock.fn(async () => {
     throw new Error('held by somebody')
   })
-  const steering = new Steering({ move, stop: async () => {}, stopAndLeave: () => {}, failed: (problem) => void failures.push(problem) })
+  const steering = new Steering({ move, stop: async () => {}, stopAndLeave: () => {}, failed: (problem) => void failures.push(problem), isRefusal: () => true })
   steering.hold({ pan: 1 })
   await settle()
   context.mock.timers.tick(10_000)

@@ -19,6 +19,8 @@ export interface Channel {
   /** As `stop`, but of a page that is being closed: nobody waits for the answer. */
   stopAndLeave(): void
   failed(problem: unknown): void
+  /** Whether a movement that failed so has certainly not reached the camera. */
+  isRefusal(problem: unknown): boolean
 }
 
 export const LEASE_S = 3
@@ -33,6 +35,8 @@ export class Steering {
   private cut: AbortController | null = null
   private timer: ReturnType<typeof setInterval> | undefined
   private isStopping = false
+  /** A movement failed: whether the camera was told it nobody knows. */
+  private isInDoubt = false
 
   constructor(channel: Channel) {
     this.channel = channel
@@ -46,6 +50,7 @@ export class Steering {
   hold(speed: Vector): void {
     if (Object.values(speed).every((value) => value === 0)) return this.release()
     this.held = speed
+    this.isInDoubt = false
     clearInterval(this.timer)
     this.timer = setInterval(() => this.send(), RENEW_MS)
     this.send()
@@ -60,9 +65,9 @@ export class Steering {
 
   /** The page is going away. */
   leave(): void {
-    // A stop that is on its way may be lost with the page.
-    if (!this.held && !this.isStopping) return
-    this.isStopping = false
+    // A stop that is on its way may be lost with the page; a movement that is on its way fails before the page is told to go.
+    if (!this.held && !this.isStopping && !this.isInDoubt) return
+    this.isStopping = this.isInDoubt = false
     this.rest()
     this.channel.stopAndLeave()
   }
@@ -80,6 +85,7 @@ export class Steering {
       .move(speed, LEASE_S, cut.signal)
       .catch((problem: unknown) => {
         if (cut.signal.aborted || (this.held && this.held !== speed)) return
+        this.isInDoubt = !this.channel.isRefusal(problem)
         this.rest()
         this.channel.failed(problem)
       })
