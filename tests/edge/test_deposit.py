@@ -9,16 +9,21 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from gb28181 import tokens
 from gb28181.command.model import Firmware
 from gb28181.edge import deposit as edge_deposit
 from gb28181.messages import Transfer
-from gb28181.storage.io.deposit import Deposit
+from gb28181.storage.io.deposit import PICTURE, Deposit
 from tests.edge.world import KEY, World, until
+from tests.fuzz.hostile import PATHS
 from tests.media.test_jpeg import jpeg
 
 SESSION = "0123456789abcdef" * 2
@@ -294,6 +299,28 @@ async def test_bytes_that_are_no_text_are_no_link(world: World, path: str):
     method = "GET" if path.startswith("picture") else "PUT"
     status, _ = await send(world, method, f"/media/{path}", b"x" if method == "PUT" else None)
     assert status in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "name", [*PATHS, "../../../x.jpg", "a/../../b.jpg", "..", ".jpg", "\0.jpg", "x" * 500 + ".jpg", "%2e%2e%2f.jpg"]
+)
+async def test_a_picture_lies_in_the_folder_of_its_order_whatever_it_is_called(world: World, name: str):
+    path = f"{upload_path()}/{quote(name.encode('utf-8', 'surrogatepass'), safe='')}"
+    async with world.client.put(URL(world.url + path, encoded=True), data=PICTURES[0]) as response:
+        assert response.status == (404 if "\n" in name else 200)
+    folder = world.control.edge_path.parent
+    if "\n" in name:
+        assert not (folder / "deposit").exists()
+        return
+    [found] = [file for file in folder.rglob("*") if file.is_file() and file.read_bytes() == PICTURES[0]]
+    assert found.parent == folder / "deposit" / "pictures" / SESSION
+    assert PICTURE.fullmatch(found.name)
+
+
+@given(header=st.one_of(st.text(max_size=30), st.from_regex(r"bytes=\d{0,16}-\d{0,16}")), size=st.integers(1, 10**12))
+def test_any_range_of_a_firmware_lies_within_it(header: str, size: int):
+    start, end = edge_deposit._range(header, size)
+    assert start >= end or 0 <= start < end <= size
 
 
 def test_nothing_lies_outside_the_folder(tmp_path: Path):
