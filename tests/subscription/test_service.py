@@ -437,3 +437,25 @@ async def test_every_change_of_state_is_told() -> None:
         await world.online()
         assert [(change.state, change.status) for change in world.changes] == [("refused", 489)]
         assert ALARM in world.store.subscriptions
+
+
+async def test_in_a_storm_neither_renewals_nor_operators_wait() -> None:
+    async with World(catalog=True, expires_s=3600) as world:
+        await world.online()
+        assert len(world.sent) == 2
+        world.may_ask = False
+        await world.wait(3600)
+        assert len(world.sent) == 4
+        world.service.change(DEVICE, Topic.MOBILE_POSITION, ON)
+        await world.wait(1)
+        assert len(world.sent) == 5
+
+
+async def test_in_a_storm_a_device_that_comes_waits_for_its_turn() -> None:
+    async with World() as world:
+        world.may_ask = False
+        await world.online()
+        assert world.sent == []
+        world.may_ask = True
+        await world.wait(1)
+        assert len(world.sent) == 1

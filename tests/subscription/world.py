@@ -68,6 +68,7 @@ class World:
         defaults: dict[str, object] = {"catalog": False, "alarm": True}
         self.settings = SubscriptionSettings.model_validate(defaults | settings)
         self.clock = clock or ManualClock()
+        self.may_ask = True
         self.bus = Bus()
         self.devices = Devices(self.clock)
         self.signalling = FakeSignalling()
@@ -83,6 +84,7 @@ class World:
             clock=self.clock,
             monotonic=self.clock.monotonic,
             chance=lambda: 0.5,
+            may_ask=lambda: self.may_ask,
         )
 
     async def __aenter__(self) -> World:

@@ -158,7 +158,7 @@ class Asking:
             reason="",
             failures=0,
         )
-        self._schedule.plan(entry.key, now + renewal_after(answer.expires_s, self._chance()))
+        self._schedule.plan(entry.key, now + renewal_after(answer.expires_s, self._chance()), is_renewal=True)
 
     def _dialog_lost(self, entry: Entry, status: int, reason: str) -> None:
         self._counters["dialogs_lost"] += 1

@@ -235,7 +235,7 @@ class SubscriptionService:
         """Where the device counts less than we do, it is renewed before the device drops it (RFC 6665 §4.1.2.2)."""
         planned, now = self._schedule.at(entry.key), self._monotonic()
         if planned is not None and planned > now + left_s * 0.9:
-            self._schedule.plan(entry.key, now + renewal_after(left_s, self._chance()))
+            self._schedule.plan(entry.key, now + renewal_after(left_s, self._chance()), is_renewal=True)
 
     # --- devices come and go ---------------------------------------------------------------------------------------
 
@@ -291,7 +291,7 @@ class SubscriptionService:
         if subscription.state == "off":
             self._registry.change(entry, state="waiting")
         rest_s = 0.0 if again else self._rest_s(subscription)
-        self._schedule.plan(entry.key, now + max(delay_s, rest_s))
+        self._schedule.plan(entry.key, now + max(delay_s, rest_s), is_renewal=subscription.dialog is not None)
 
     def _rest_s(self, subscription: Subscription) -> float:
         """How long what stands needs nothing."""
@@ -318,6 +318,9 @@ class SubscriptionService:
             if (at := self._schedule.at(key)) is not None and at <= now:
                 self._schedule.cancel(key)
                 self._begin(key)
+        for key in self._schedule.due(now, limit=limit, renewals=True):
+            limit -= 1
+            self._begin(key)
         while limit > 0 and self._schedule.is_due(now) and self._may_ask():
             limit -= 1
             for key in self._schedule.due(now, limit=1):
