@@ -12,7 +12,7 @@ MODULES = {
     ".".join(("gb28181", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in SOURCE.rglob("*.py")
 }
-VOCABULARY = {"background", "errors", "ids", "clock", "bus", "config", "messages", "tokens", "advertise", "pace"}
+VOCABULARY = {"background", "errors", "ids", "clock", "bus", "config", "messages", "frames", "tokens", "advertise", "pace"}
 WIRE = {"sip", "manscdp", "media", "storage"}
 ADAPTERS = {"database", "api", "ops"}
 PROCESSES = {"control", "ingest", "edge", "__main__"}

@@ -7,20 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gb28181.errors import WireError
-from gb28181.messages import (
-    MAX_FRAME,
-    FrameReader,
-    Hello,
-    MediaChunk,
-    Snapshot,
-    Statistics,
-    StreamState,
-    Viewers,
-    VolumeState,
-    decode,
-    encode,
-    encode_chunk_header,
-)
+from gb28181.frames import MAX_FRAME, FrameReader, decode, encode, encode_chunk_header
+from gb28181.messages import Hello, MediaChunk, Snapshot, Statistics, StreamState, Viewers, VolumeState
 
 STATE = StreamState("s", "d", "c", "udp", 20000, recording=True, lost=3, source="192.0.2.1:5000")
 MESSAGES = [

@@ -1,28 +1,13 @@
-"""What the processes say to each other over Unix sockets.
+"""What the processes say to each other over Unix sockets (`frames.py`: as bytes).
 
-A frame is a 4-byte big-endian length and that many bytes: JSON of one message, or, with the top bit of the length set, one
-`MediaChunk`. Every message is idempotent: said twice, it changes nothing the second time. A reader ignores fields that it
-does not know, so that two versions can talk during an upgrade.
+Every message is idempotent: said twice, it changes nothing the second time. A reader ignores fields that it does not know, so
+that two versions can talk during an upgrade.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import struct
-import types
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, Literal
-
-from gb28181.errors import WireError
-
-MAX_FRAME: Final = 16 << 20
-_BINARY: Final = 0x8000_0000
-_LENGTH: Final = struct.Struct(">I")
-_CHUNK: Final = struct.Struct(">IB3xQQ")
 
 MediaTransport = Literal["udp", "tcp"]
 EndCause = Literal["rotated", "silent", "closed", "stalled", "volume", "crash", "stopped", "restart"]
@@ -419,7 +404,7 @@ class PlaybackControl:
 Message = Any
 """One of the dataclasses above."""
 
-_KINDS: Final[dict[str, type]] = {
+KINDS: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (
         Attach, SnapshotRequest, OpenReceiver, ConfirmReceiver, SetRecording, CloseReceiver, DeleteSegments,
@@ -427,6 +412,7 @@ _KINDS: Final[dict[str, type]] = {
         Statistics, Watch, Unwatch, WatchStarted, WatchEnded, Viewers, WantStream, Transfer, PlaybackControl,
     )
 }  # fmt: skip
+"""By the name that stands in a frame."""
 
 LOSS: Final = 1
 """Flag of a chunk: bytes before it are missing; the parser starts anew at the next start code."""
@@ -448,106 +434,3 @@ class MediaChunk:
     offset: int
     at: int
     data: bytes
-
-
-def encode(message: Message) -> bytes:
-    """One frame of a message."""
-    return _framed(to_json({"is": type(message).__name__, **_fields(message)}))
-
-
-def encode_with(message: Message, name: str, parts: Sequence[bytes]) -> bytes:
-    """One frame of a message whose field `name` is a list of `parts`, which are JSON already (`to_json`): a long list can be
-    made bit by bit."""
-    rest = to_json({"is": type(message).__name__, **{key: value for key, value in _fields(message).items() if key != name}})
-    return _framed(b'%b,"%b":[%b]}' % (rest[:-1], name.encode(), b",".join(parts)))
-
-
-def to_json(value: Any) -> bytes:
-    """JSON of a message or a part of one."""
-    return json.dumps(value, default=_fields, separators=(",", ":")).encode()
-
-
-def _fields(message: Any) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in message.__slots__}
-
-
-def _framed(body: bytes) -> bytes:
-    return _LENGTH.pack(len(body)) + body
-
-
-def encode_chunk_header(watch_id: int, flags: int, offset: int, at: int, size: int) -> bytes:
-    """Frame and chunk header; the `size` PS bytes follow, so that they need no copy."""
-    return _LENGTH.pack(_BINARY | (_CHUNK.size + size)) + _CHUNK.pack(watch_id, flags, offset, at)
-
-
-class FrameReader:
-    """Cuts a byte stream into messages and chunks."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes | bytearray | memoryview) -> list[Message | MediaChunk]:
-        """Everything that is complete now.
-
-        Raises:
-            WireError: A frame that is too long or no known message; the connection is of no more use.
-        """
-        buffer = self._buffer
-        buffer += data
-        out: list[Message | MediaChunk] = []
-        position = 0
-        while len(buffer) - position >= 4:
-            (length,) = _LENGTH.unpack_from(buffer, position)
-            binary = length & _BINARY
-            length &= ~_BINARY
-            if length > MAX_FRAME:
-                raise WireError(f"frame of {length} bytes between our processes, at most {MAX_FRAME} expected")
-            end = position + 4 + length
-            if len(buffer) < end:
-                break
-            with memoryview(buffer) as view:
-                body = bytes(view[position + 4 : end])
-            out.append(_chunk(body) if binary else decode(body))
-            position = end
-        del buffer[:position]
-        return out
-
-
-def decode(body: bytes) -> Message:
-    """The message of one frame's JSON."""
-    try:
-        data = json.loads(body)
-        kind = _KINDS[data.pop("is")]
-        return _build(kind, data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WireError(f"not a message between our processes: {body[:80]!r} ({error})") from None
-
-
-def _chunk(body: bytes) -> MediaChunk:
-    if len(body) < _CHUNK.size:
-        raise WireError(f"media chunk of {len(body)} bytes between our processes")
-    watch_id, flags, offset, at = _CHUNK.unpack_from(body)
-    return MediaChunk(watch_id, flags, offset, at, body[_CHUNK.size :])
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _build(kind: type, data: dict[str, Any]) -> Any:
-    hints = _hints(kind)
-    return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
-
-
-def _value(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _build(hint, value)
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(_value(inner[0], item) for item in value)
-        return tuple(_value(part, item) for part, item in zip(inner, value, strict=True))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return value
-    return value

@@ -14,19 +14,18 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.control.ingests import IngestLinks
 from gb28181.errors import Unavailable
+from gb28181.frames import FrameReader, encode
 from gb28181.ids import DeviceId
 from gb28181.messages import (
     Acknowledge,
     Attach,
     Failed,
-    FrameReader,
     Hello,
     OpenReceiver,
     ReceiverOpened,
     SegmentClosed,
     Snapshot,
     SnapshotRequest,
-    encode,
 )
 from gb28181.session.model import IngestDown, IngestUp
 

@@ -14,7 +14,8 @@ import pytest
 from gb28181.control.paths import DataFolder
 from gb28181.control.supervisor import Child, find_ingest, take_lock
 from gb28181.errors import StorageError
-from gb28181.messages import Hello, encode
+from gb28181.frames import encode
+from gb28181.messages import Hello
 
 
 def test_a_data_folder_serves_one_server_and_the_second_is_told_which(tmp_path: Path) -> None:

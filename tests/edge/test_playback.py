@@ -21,7 +21,8 @@ from gb28181.edge.playback_pace import LEAD_S, Pace
 from gb28181.edge.playback_session import PlaybackSession
 from gb28181.edge.recorded import Recordings
 from gb28181.errors import Invalid
-from gb28181.messages import PlaybackControl, encode
+from gb28181.frames import encode
+from gb28181.messages import PlaybackControl
 from gb28181.sim import barcode
 from tests.edge.footage import CHANNEL, DEVICE, H265, T0, Footage, S
 from tests.edge.world import KEY, World
@@ -342,7 +343,7 @@ async def test_a_wish_that_is_none_ends_the_connection_and_not_the_session(
 
 
 def test_the_message_between_control_and_edge_survives_the_socket() -> None:
-    from gb28181.messages import FrameReader
+    from gb28181.frames import FrameReader
 
     message = PlaybackControl(SESSION, "speed", None, 2.0)
     assert FrameReader().feed(encode(message)) == [message]

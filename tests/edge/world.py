@@ -17,19 +17,8 @@ import numpy as np
 
 from gb28181 import tokens
 from gb28181.edge.app import Edge
-from gb28181.messages import (
-    FrameReader,
-    Hello,
-    Transfer,
-    Unwatch,
-    Viewers,
-    WantStream,
-    Watch,
-    WatchEnded,
-    WatchStarted,
-    encode,
-    encode_chunk_header,
-)
+from gb28181.frames import FrameReader, encode, encode_chunk_header
+from gb28181.messages import Hello, Transfer, Unwatch, Viewers, WantStream, Watch, WatchEnded, WatchStarted
 from gb28181.storage.io.deposit import Deposit
 
 KEY = b"k" * 32

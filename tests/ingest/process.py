@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gb28181.config import Settings
+from gb28181.frames import FrameReader, encode
 from gb28181.messages import (
     Acknowledge,
     Attach,
     CloseReceiver,
     Done,
-    FrameReader,
     MediaChunk,
     Message,
     OpenReceiver,
@@ -29,7 +29,6 @@ from gb28181.messages import (
     Snapshot,
     SnapshotRequest,
     StreamState,
-    encode,
 )
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Unavailable, WireError
+from gb28181.frames import FrameReader, encode
 from gb28181.ids import DeviceId
-from gb28181.messages import FrameReader, PlaybackControl, Transfer, Viewers, WantStream, encode
+from gb28181.messages import PlaybackControl, Transfer, Viewers, WantStream
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.device.model import Address
 from gb28181.errors import Unavailable, WireError
+from gb28181.frames import FrameReader, encode
 from gb28181.messages import (
     Acknowledge,
     Attach,
@@ -27,7 +28,6 @@ from gb28181.messages import (
     Done,
     EndCause,
     Failed,
-    FrameReader,
     Hello,
     MediaTransport,
     Message,
@@ -40,7 +40,6 @@ from gb28181.messages import (
     SnapshotRequest,
     Statistics,
     StreamEnded,
-    encode,
 )
 from gb28181.ports import Receiver
 from gb28181.session.model import IngestDown, IngestUp

@@ -23,7 +23,8 @@ from typing import IO, Any, Final
 from gb28181.config import Settings, dump
 from gb28181.control.paths import DataFolder, ingest_names
 from gb28181.errors import StorageError, Unavailable, WireError
-from gb28181.messages import FrameReader, Hello
+from gb28181.frames import FrameReader
+from gb28181.messages import Hello
 
 logger = logging.getLogger(__name__)
 

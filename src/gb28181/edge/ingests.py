@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gb28181.errors import WireError
-from gb28181.messages import FrameReader, Hello, MediaChunk, Message, Unwatch, Watch, WatchEnded, WatchStarted, encode
+from gb28181.frames import FrameReader, encode
+from gb28181.messages import Hello, MediaChunk, Message, Unwatch, Watch, WatchEnded, WatchStarted
 
 logger = logging.getLogger(__name__)
 

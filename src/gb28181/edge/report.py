@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from gb28181.errors import WireError
-from gb28181.messages import FrameReader, PlaybackControl, Transfer, Viewers, WantStream, encode
+from gb28181.frames import FrameReader, encode
+from gb28181.messages import PlaybackControl, Transfer, Viewers, WantStream
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from gb28181.frames import encode_with, to_json
 from gb28181.ingest.service import Ingest
 from gb28181.ingest.stream import Stream
-from gb28181.messages import encode_with, to_json
 
 _AT_ONCE: Final = 20
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gb28181.errors import WireError
-from gb28181.messages import SegmentClosed, decode
+from gb28181.frames import decode
+from gb28181.messages import SegmentClosed
 
 logger = logging.getLogger(__name__)
 

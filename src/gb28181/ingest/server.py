@@ -16,22 +16,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gb28181.errors import StorageError, WireError
+from gb28181.frames import FrameReader, encode, encode_chunk_header
 from gb28181.ingest.journal import Journal
 from gb28181.ingest.stream import Stream
 from gb28181.media.keyframe import Piece
-from gb28181.messages import (
-    Attach,
-    FrameReader,
-    Hello,
-    MediaChunk,
-    Message,
-    Unwatch,
-    Watch,
-    WatchEnded,
-    WatchStarted,
-    encode,
-    encode_chunk_header,
-)
+from gb28181.messages import Attach, Hello, MediaChunk, Message, Unwatch, Watch, WatchEnded, WatchStarted
 
 logger = logging.getLogger(__name__)
 
