@@ -84,7 +84,7 @@ class SipSettings(_Section):
     unauthenticated_per_s: float = Field(4000, gt=0)
     per_source_per_s: float = Field(2000, gt=0)
     trace_mb: int = Field(16, ge=0, le=4096)
-    per_device_per_s: float = Field(500, gt=0)
+    per_device_per_s: float = Field(1000, gt=0)
     per_connection_per_s: float = Field(1000, gt=0)
     max_transactions: int = Field(200_000, ge=100)
 
