@@ -173,6 +173,7 @@ async def run(folder: Path, report: Report, *, kbps: int, streams: int = 100) ->
         "RECORDING__SEGMENT_SECONDS": "60",
         "RECORDING__RETENTION_HOURS": "0.15",
         "SIP__OFFLINE_AFTER_S": "60",
+        "SIP__TRACE_MB": "1",  # a store that fills up for hours, to its bound, is no growth
         "SIP__KEEPALIVE_INTERVAL_S": "20",
     }
     async with town(folder, report, cameras=streams, kbps=kbps, **settings) as place:
