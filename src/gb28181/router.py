@@ -223,9 +223,6 @@ class Router:
             return inbound
         if request.method == "OPTIONS":
             self._signalling.respond(request, 200, headers=(self._allow,))  # W3, Q36: a probe for life
-        elif request.method == "INFO":
-            self._counters["method_refused"] += 1
-            self._signalling.respond(request, 481)  # it belongs in a dialog, and nobody has one that takes it (RFC 6086 §4.2.2)
         elif request.method in _UNASKED:
             self._counters["method_refused"] += 1
             self._signalling.respond(request, 403)  # not 405: OPTIONS says that we speak it

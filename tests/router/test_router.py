@@ -153,10 +153,6 @@ async def test_q177_a_call_or_a_subscription_that_nobody_asked_for_is_forbidden(
     assert await World().send(request(method)) == 403
 
 
-async def test_info_outside_every_dialog_is_told_so() -> None:
-    assert await World().send(request("INFO")) == 481
-
-
 async def test_an_ack_is_never_answered() -> None:
     world = World()
     await world.router.handle(request("ACK"))

@@ -263,6 +263,17 @@ async def test_a_bye_of_the_device_is_answered_and_ends_the_stream() -> None:
         assert "BYE call-1" not in world.log
 
 
+async def test_an_info_in_a_call_leaves_it_as_it_is() -> None:
+    world = World()
+    async with service(world) as sessions:
+        session = await sessions.open_live(KEY, user="a")
+        await sessions.info(_request("call-1"))
+        await sessions.info(replace(_request("call-1"), route=ELSEWHERE))
+        await sessions.info(_request("unknown"))
+        assert world.responses == [200, 481, 481]
+        assert sessions.session(session.session_id).session_id == session.session_id
+
+
 async def test_a_silent_stream_is_ended_and_may_be_opened_again() -> None:
     world = World()
     ended: list[StreamDown] = []

@@ -50,8 +50,8 @@ class Dialogs:
         """What the process before this one left."""
         return await self._store.load_streams()
 
-    def ended_by(self, request: SipRequest) -> LiveStream | None:
-        """The stream that this BYE may end: it comes from where the call goes, or from where its device is now (S7).
+    def spoken_in(self, request: SipRequest) -> LiveStream | None:
+        """The stream in whose call this request is: it comes from where the call goes, or from where its device is now (S7).
 
         The port is free, and so are the tags: recorders end calls from other sockets.
         """

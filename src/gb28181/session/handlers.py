@@ -13,7 +13,7 @@ from gb28181.session.service import SessionService
 
 
 def routes(sessions: SessionService, statuses: MediaStatuses) -> Routes:
-    return {"BYE": sessions.bye, MediaStatus: statuses.arrived}
+    return {"BYE": sessions.bye, "INFO": sessions.info, MediaStatus: statuses.arrived}
 
 
 def by_dialog(sessions: SessionService) -> Finder:

@@ -197,10 +197,14 @@ class SessionService:
 
     async def bye(self, request: SipRequest) -> None:
         """A device ends its stream itself (quirk Q98)."""
-        stream = self._dialogs.ended_by(request)
+        stream = self._dialogs.spoken_in(request)
         self._signalling.respond(request, 200 if stream else 481)
         if stream is not None:
             self._start(self._close(stream, "device_bye", bye=False))
+
+    async def info(self, request: SipRequest) -> None:
+        """Nothing of a live call is told by INFO; but 481 would tell a strict peer that the call is gone (RFC 5057 §5.1)."""
+        self._signalling.respond(request, 200 if self._dialogs.spoken_in(request) else 481)
 
     # --- opening -----------------------------------------------------------------------------------------------
 
