@@ -12,6 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+    key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 class Authority:
     """Signs certificates; `ca` is the file that trusts it."""
 
@@ -37,6 +43,12 @@ class Authority:
         now = datetime.datetime.now(datetime.UTC)
         made = x509.CertificateBuilder(self._name, name, key, x509.random_serial_number(), now, now + datetime.timedelta(1))
         made = made.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+        # Python 3.13 verifies by the letter of RFC 5280 §4.2.1: who signed, and for what.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        made = made.add_extension(issuer, critical=False)
+        made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        if is_authority:
+            made = made.add_extension(_SIGNS, critical=True)
         made = made.add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
         )
