@@ -67,6 +67,11 @@ async def test_any_request_is_answered_as_the_contract_says(world: World, asked:
             assert response.headers["Location"].startswith("/media/")
             assert response.headers["Cache-Control"] == "no-store"
             return
+        if endpoint.produces and response.status == endpoint.status:
+            assert response.content_type == endpoint.produces
+            assert response.headers["Content-Disposition"].startswith("attachment")
+            assert response.headers["Cache-Control"] == "no-store"
+            return
         answer = json.loads(said)
         if response.status >= 400:
             assert set(answer) == {"error"}
