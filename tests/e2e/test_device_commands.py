@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.e2e.platform import SERVER_ID, SIP_PASSWORD, Platform, platform, poll
+from tests.e2e.plain_device import PlainDevice
+from tests.e2e.platform import Platform, platform, poll
 from tests.media.test_jpeg import jpeg
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -24,33 +25,15 @@ PICTURES = [jpeg(64, 48), jpeg(64, 64), jpeg(64, 80)]
 FIRMWARE = bytes(range(256)) * 4000
 
 
-class Camera(asyncio.DatagramProtocol):
+class Camera(PlainDevice):
     """Answers every request with 200 and every control with OK; `told` is what it was told, by the name of the element."""
 
     def __init__(self, server: tuple[str, int]) -> None:
-        self.server = server
-        self.registered = asyncio.Event()
+        super().__init__(server, DEVICE, "X-GB-Ver: 3.0")
         self.told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self._cseq = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.DatagramTransport", transport)  # in Python 3.11 its class says less than it is
-        self.own = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-        self.send("REGISTER", "Expires: 3600")
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        text = data.decode("gb18030")
-        if text.startswith("SIP/2.0 401"):
-            self.send("REGISTER", f"Authorization: {self._credentials(text)}", "Expires: 3600")
-        elif text.startswith("SIP/2.0 200") and "REGISTER" in text:
-            self.registered.set()
-        elif text.startswith("MESSAGE"):
-            self._message(text)
-
-    def _message(self, text: str) -> None:
-        kept = [line for line in text.split("\r\n") if re.match(r"(?i)(via|from|call-id|cseq)\s*:", line)]
-        to = next(line for line in text.split("\r\n") if line.lower().startswith("to:"))
-        self._write("SIP/2.0 200 OK", *kept, f"{to};tag=cam", "Content-Length: 0")
+    def asked(self, text: str) -> None:
+        self.answer(text)
         kind, sn = (re.search(rf"<{name}>(\w+)</{name}>", text) for name in ("CmdType", "SN"))
         assert kind
         assert sn
@@ -59,37 +42,6 @@ class Camera(asyncio.DatagramProtocol):
             for name in ("UploadURL", "FileURL", "SessionID"):
                 if found := re.search(f"<{name}>([^<]+)</{name}>", text):
                     self.told.put_nowait((name, found[1]))
-
-    def says(self, root: str, cmd_type: str, sn: str, inner: str) -> None:
-        head = f'<?xml version="1.0" encoding="GB18030"?><{root}><CmdType>{cmd_type}</CmdType><SN>{sn}</SN>'
-        body = f"{head}<DeviceID>{DEVICE}</DeviceID>{inner}</{root}>"
-        self.send("MESSAGE", "Content-Type: Application/MANSCDP+xml", body=body.encode("gb18030"))
-
-    def send(self, method: str, *headers: str, body: bytes = b"") -> None:
-        self._cseq += 1
-        self._write(
-            f"{method} sip:{SERVER_ID}@3402000000 SIP/2.0", f"Via: SIP/2.0/UDP {self.own};rport;branch=z9hG4bKcmd{self._cseq}",
-            f"From: <sip:{DEVICE}@3402000000>;tag=t{self._cseq}", f"To: <sip:{DEVICE}@3402000000>",
-            f"Call-ID: {method}{self._cseq if method == 'MESSAGE' else ''}@{self.own}", f"CSeq: {self._cseq} {method}",
-            f"Contact: <sip:{DEVICE}@{self.own}>", "Max-Forwards: 70", "X-GB-Ver: 3.0", *headers,
-            f"Content-Length: {len(body)}", body=body,
-        )  # fmt: skip
-
-    def _write(self, *lines: str, body: bytes = b"") -> None:
-        self.transport.sendto("\r\n".join((*lines, "", "")).encode() + body, self.server)
-
-    def _credentials(self, text: str) -> str:
-        realm, nonce = (re.search(f'{name}="([^"]*)"', text) for name in ("realm", "nonce"))
-        assert realm
-        assert nonce
-        uri = f"sip:{SERVER_ID}@3402000000"
-        ha1 = hashlib.md5(f"{DEVICE}:{realm[1]}:{SIP_PASSWORD}".encode()).hexdigest()
-        ha2 = hashlib.md5(f"REGISTER:{uri}".encode()).hexdigest()
-        response = hashlib.md5(f"{ha1}:{nonce[1]}:{ha2}".encode()).hexdigest()
-        return (
-            f'Digest username="{DEVICE}", realm="{realm[1]}", nonce="{nonce[1]}", uri="{uri}", response="{response}", '
-            "algorithm=MD5"
-        )
 
     async def hears(self) -> dict[str, str]:
         """A link and its session, as the next control names them."""

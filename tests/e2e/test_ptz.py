@@ -6,19 +6,18 @@ The camera is written here from the standard: it registers, lists one channel, a
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.e2e.platform import SERVER_ID, SIP_PASSWORD, Platform, platform, poll
+from tests.e2e.plain_device import PlainDevice
+from tests.e2e.platform import Platform, platform, poll
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 DEVICE = "34020000001110000077"
@@ -43,81 +42,28 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-class Camera(asyncio.DatagramProtocol):
+class Camera(PlainDevice):
     """Answers every MESSAGE with 200, but those with a PTZCmd while `is_mute`."""
 
     def __init__(self, server: tuple[str, int]) -> None:
-        self.server = server
+        super().__init__(server, DEVICE)
         self.codes: list[str] = []
         self.is_mute = False
-        self.registered = asyncio.Event()
-        self._cseq = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.DatagramTransport", transport)
-        self.own = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-        self._send("REGISTER", "Expires: 3600")
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        text = data.decode("gb18030")
-        if text.startswith("SIP/2.0 401"):
-            self._send("REGISTER", f"Authorization: {self._credentials(text)}", "Expires: 3600")
-        elif text.startswith("SIP/2.0 200") and "REGISTER" in text:
-            self.registered.set()
-        elif text.startswith("SUBSCRIBE"):
-            self._answer(text, "489 Bad Event")
-        elif text.startswith("MESSAGE"):
-            self._message(text)
-
-    def _message(self, text: str) -> None:
+    def asked(self, text: str) -> None:
         code = re.search(r"<PTZCmd>(\w+)</PTZCmd>", text)
         if code:
             self.codes.append(code[1])
         if code and self.is_mute:
             return
-        self._answer(text, "200 OK")
+        self.answer(text)
         sn = re.search(r"<SN>(\d+)</SN>", text)
         if sn and "<CmdType>Catalog</CmdType>" in text:
             item = f"<Item><DeviceID>{CHANNEL}</DeviceID><Name>Dome</Name><Status>ON</Status><PTZType>1</PTZType></Item>"
-            self._respond("Catalog", sn[1], f'<SumNum>1</SumNum><DeviceList Num="1">{item}</DeviceList>')
+            self.says("Response", "Catalog", sn[1], f'<SumNum>1</SumNum><DeviceList Num="1">{item}</DeviceList>')
         elif sn and "<CmdType>PresetQuery</CmdType>" in text:
             item = "<Item><PresetID>1</PresetID><PresetName>大门</PresetName></Item>"
-            self._respond("PresetQuery", sn[1], f'<SumNum>1</SumNum><PresetList Num="1">{item}</PresetList>')
-
-    def _answer(self, text: str, status: str) -> None:
-        kept = [line for line in text.split("\r\n") if re.match(r"(?i)(via|from|call-id|cseq)\s*:", line)]
-        to = next(line for line in text.split("\r\n") if line.lower().startswith("to:"))
-        self._write(f"SIP/2.0 {status}", *kept, f"{to};tag=cam", "Content-Length: 0")
-
-    def _respond(self, cmd_type: str, sn: str, inner: str) -> None:
-        head = f'<?xml version="1.0"?><Response><CmdType>{cmd_type}</CmdType><SN>{sn}</SN><DeviceID>{DEVICE}</DeviceID>'
-        body = f"{head}{inner}</Response>"
-        self._send("MESSAGE", "Content-Type: Application/MANSCDP+xml", body=body.encode("gb18030"))
-
-    def _send(self, method: str, *headers: str, body: bytes = b"") -> None:
-        self._cseq += 1
-        self._write(
-            f"{method} sip:{SERVER_ID}@3402000000 SIP/2.0", f"Via: SIP/2.0/UDP {self.own};rport;branch=z9hG4bKptz{self._cseq}",
-            f"From: <sip:{DEVICE}@3402000000>;tag=t{self._cseq}", f"To: <sip:{DEVICE}@3402000000>",
-            f"Call-ID: {method}{self._cseq if method == 'MESSAGE' else ''}@{self.own}", f"CSeq: {self._cseq} {method}",
-            f"Contact: <sip:{DEVICE}@{self.own}>", "Max-Forwards: 70", *headers, f"Content-Length: {len(body)}", body=body,
-        )  # fmt: skip
-
-    def _write(self, *lines: str, body: bytes = b"") -> None:
-        self.transport.sendto("\r\n".join((*lines, "", "")).encode() + body, self.server)
-
-    def _credentials(self, text: str) -> str:
-        realm, nonce = (re.search(f'{name}="([^"]*)"', text) for name in ("realm", "nonce"))
-        assert realm
-        assert nonce
-        uri = f"sip:{SERVER_ID}@3402000000"
-        ha1 = hashlib.md5(f"{DEVICE}:{realm[1]}:{SIP_PASSWORD}".encode()).hexdigest()
-        ha2 = hashlib.md5(f"REGISTER:{uri}".encode()).hexdigest()
-        response = hashlib.md5(f"{ha1}:{nonce[1]}:{ha2}".encode()).hexdigest()
-        return (
-            f'Digest username="{DEVICE}", realm="{realm[1]}", nonce="{nonce[1]}", uri="{uri}", response="{response}", '
-            "algorithm=MD5"
-        )
+            self.says("Response", "PresetQuery", sn[1], f'<SumNum>1</SumNum><PresetList Num="1">{item}</PresetList>')
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
