@@ -114,6 +114,7 @@ class Loop:
             self._reporter.send_due(self._ingest.receiver, now)
             if now >= self._give_back_at:
                 self._give_back_at = now + _GIVE_BACK_S
+                self._ingest.receiver.give_back()
                 give_back()
         if self._server.has_control and (frame := self._census.step(now)):
             self._server.tell_control_frame(frame)

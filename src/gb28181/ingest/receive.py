@@ -80,9 +80,9 @@ class Receiver:
         self._datagrams: dict[int, Stream] = {}  # by file descriptor
         self._sinks: list[Stream] = []
         self._counts: list[int] = []
-        tcp_memory = mmap.mmap(-1, _TCP_BYTES + mmap.PAGESIZE)
-        self._tcp_memory = np.frombuffer(tcp_memory, np.uint8)
-        self._tcp_view = memoryview(tcp_memory)
+        self._tcp_pages = mmap.mmap(-1, _TCP_BYTES + mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._tcp_memory = np.frombuffer(self._tcp_pages, np.uint8)
+        self._tcp_view = memoryview(self._tcp_pages)
         self._tcp_used = 0
         self._tcp_got = 0  # bytes of the last read
         self._tcp_sinks: list[Stream] = []
@@ -197,6 +197,12 @@ class Receiver:
             if port.tcp is not None and (successor := port.tcp.successor(self._moment.now)) is not None:
                 self._switch(port, successor)
             self.sort(port.stream)
+
+    def give_back(self) -> None:
+        """Between two ticks: gives back the memory that only the longest of them needed."""
+        self._slab.give_back()
+        if not self._tcp_used:
+            self._tcp_pages.madvise(mmap.MADV_DONTNEED)
 
     def sort(self, stream: Stream) -> None:
         """Puts the sockets of a stream where they belong, quick or calm."""

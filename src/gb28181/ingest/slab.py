@@ -41,7 +41,8 @@ class Slab:
 
     def __init__(self) -> None:
         assert ctypes.sizeof(ctypes.c_void_p) == 8, "struct mmsghdr is laid out for 64-bit Linux"
-        self._memory = mmap.mmap(-1, SLOTS * STRIDE)
+        # Private: of shared memory, pages cannot be given back.
+        self._memory = mmap.mmap(-1, SLOTS * STRIDE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._overflow = mmap.mmap(-1, SLOTS * _OVERFLOW, flags=flags)
         self.bytes: Bytes = np.frombuffer(self._memory, np.uint8)
@@ -110,3 +111,8 @@ class Slab:
         if was_long:
             self._overflow.madvise(mmap.MADV_DONTNEED)
         self.used = 0
+
+    def give_back(self) -> None:
+        """Gives back the slots that the longest tick so far has touched; only while none is used."""
+        if not self.used:
+            self._memory.madvise(mmap.MADV_DONTNEED)
