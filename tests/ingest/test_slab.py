@@ -8,7 +8,8 @@ from gb28181.ingest.slab import STRIDE, Slab
 
 
 def test_touched_slots_are_given_back_between_two_ticks_only() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    kind = socket.AF_INET, socket.SOCK_DGRAM
+    with socket.socket(*kind) as receiver, socket.socket(*kind) as sender:
         receiver.bind(("127.0.0.1", 0))
         slab = Slab()
         for number in range(3):
