@@ -31,6 +31,7 @@ async def test_device_is_shown_with_its_registration(world: World):
         "hints": [],
         "profile": {
             "vendor": "", "edition": "2016", "charset": "gb2312", "media_transport": "auto", "ptz_target": "device",
+            "ptz_address": 1,
             "config_target": "channel", "catalog_first_wait_s": 120.0, "catalog_gap_s": 30.0, "ignore_notified_status": False,
             "coordinate_system": "wgs84", "set_guard": "never", "date_header": True, "keep_open_s": 25.0, "digest": "MD5",
             "keepalive_policy": "revive", "keepalive_interval_s": 0.0, "keepalive_misses": 3,

@@ -99,6 +99,7 @@ def test_the_configuration_may_know_a_vendor_of_its_own() -> None:
         ({"x": {"catalog_gap_s": 0}}, "from 1 to 3600"),
         ({"x": {"catalog_gap_s": True}}, "number"),
         ({"x": {"date_header": "no"}}, "true or false"),
+        ({"x": {"ptz_address": 4096}}, "from 0 to 4095"),
         ({"x": {"match": "no list"}}, "match"),
         ({"x": {"match": [""]}}, "match"),
     ],

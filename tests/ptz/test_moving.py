@@ -9,7 +9,7 @@ import pytest
 from gb28181.device.model import DeviceOnline
 from gb28181.errors import CommandFailed, Conflict, NotFound, PeerTimeout, Unavailable
 from gb28181.ids import DeviceId
-from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move
+from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, Preset, parse
 from gb28181.ptz.lines import REFUSALS
 from gb28181.ptz.model import STILL, Held, Motion, PtzState
 from tests.fakes import CAMERA, DEVICE, settle
@@ -33,6 +33,17 @@ async def test_a_vendor_may_want_the_channel_in_to() -> None:
         world.devices.treated = type(world.devices.treated)(ptz_target="channel")
         await world.ptz.move(KEY, RIGHT, ANN)
         assert world.signalling.sent[0].to == CAMERA
+
+
+async def test_q172_every_code_for_an_old_dome_holds_its_address() -> None:
+    async with World() as world:
+        world.devices.treated = type(world.devices.treated)(ptz_address=0x321)
+        await world.ptz.move(KEY, RIGHT, ANN, lease_s=2)
+        await world.ptz.preset(KEY, "call", 1, ANN)
+        await world.pass_time(2)
+        codes = [parse(control.ptz_cmd or "") for control in world.controls]
+        assert [code.action for code in codes] == [MOVES_RIGHT, STOP, Preset("call", 1)]
+        assert {code.address for code in codes} == {0x321}
 
 
 async def test_q170_a_movement_that_nobody_renews_is_stopped() -> None:

@@ -57,6 +57,7 @@ class ProfileView(Model):
     charset: DeviceCharset = Field(description="in which commands to it are written")
     media_transport: Literal["auto", "udp", "tcp"] = Field(description="what it is offered for media; auto learns it")
     ptz_target: Literal["device", "channel"] = Field(description="whose ID the request of a PTZ command is addressed to")
+    ptz_address: int = Field(description="address in the bytes of a PTZ command; 0 is everybody's")
     config_target: Literal["device", "channel"] = Field(description="whose ID a configuration names first")
     catalog_first_wait_s: float = Field(description="patience for the first part of a catalogue answer")
     catalog_gap_s: float = Field(description="patience between two parts of a catalogue answer")

@@ -75,6 +75,7 @@ class Profile:
         charset: In which commands to it are written (§6.10).
         media_transport: What it is offered for media; "auto" learns it.
         ptz_target: Whose identifier the Request-URI and To of a PTZ command hold; its DeviceID is always the channel's.
+        ptz_address: In the bytes of a PTZ command, 0 to 4095; old domes listen to theirs alone (A.3.1, quirk Q172).
         config_target: Whose identifier the DeviceID of a configuration holds first; the other follows an error (quirk Q55).
         catalog_first_wait_s, catalog_gap_s: Patience for the first part of a catalogue answer and between parts (quirk Q62).
         ignore_notified_status: The states of channels that it pushes are wrong; only its catalogue counts (quirk Q74).
@@ -94,6 +95,7 @@ class Profile:
     charset: DeviceCharset = "gb2312"
     media_transport: Literal["auto", "udp", "tcp"] = "auto"
     ptz_target: Literal["device", "channel"] = "device"
+    ptz_address: int = 1
     config_target: Literal["device", "channel"] = "channel"
     catalog_first_wait_s: float = 120.0
     catalog_gap_s: float = 30.0

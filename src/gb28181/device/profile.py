@@ -45,13 +45,14 @@ VENDORS: Final[tuple[Vendor, ...]] = (
     Vendor("ezviz", "EZVIZ", ("ezviz", "萤石")),
 )
 
-#: Lowest and highest number of each field that is one; seconds, but for the count of misses.
+#: Lowest and highest number of each field that is one; seconds, but for the count of misses and the address.
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "catalog_first_wait_s": (1, 3600),
     "catalog_gap_s": (1, 3600),
     "keep_open_s": (0, 600),
     "keepalive_interval_s": (0, 3600),
     "keepalive_misses": (1, 100),
+    "ptz_address": (0, 0xFFF),
 }
 #: Descriptions whose profile is remembered; beyond it they are looked at anew.
 _MOST_MADE: Final = 10_000

@@ -14,7 +14,8 @@ from typing import Final, Literal, TypeAlias
 
 from gb28181.errors import MisuseError, WireError
 
-#: What every known dome listens to (quirk Q172); `DeviceID` selects the camera, the address selects nothing (A.3.1).
+#: What known domes listen to; a profile may say otherwise (quirk Q172). By the standard `DeviceID` selects
+#: the camera, the address selects nothing (A.3.1).
 ADDRESS: Final = 1
 MAX_ADDRESS: Final = 0xFFF
 MAX_SPEED: Final = 0xFF

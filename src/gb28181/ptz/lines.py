@@ -19,7 +19,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.errors import CommandFailed, Conflict, Gb28181Error, NotFound, Unavailable
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.control import DeviceControl
-from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, PtzAction, build
+from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, PtzAction
 from gb28181.ports import MovingNotes
 from gb28181.ptz.model import Motion
 
@@ -34,9 +34,9 @@ _LONGEST_PAUSE_S: Final = 8.0
 #: How long the end of this process waits for stops to be answered.
 FAREWELL_S: Final = 3.0
 
-#: Sends one control that has no Response; returns when the device's SIP has accepted it.
-Send = Callable[[ChannelKey, DeviceControl], Awaitable[None]]
 Step = PtzAction | DeviceControl
+#: Sends one control that has no Response; returns when the device's SIP has accepted it.
+Send = Callable[[ChannelKey, Step], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -233,11 +233,10 @@ class Lines:
     async def _sent(self, key: ChannelKey, line: _Line, steps: Sequence[Step]) -> Gb28181Error | None:
         for step in steps:
             before = (line.turning, line.focusing)
-            command = step if isinstance(step, DeviceControl) else DeviceControl(device_id=key.channel_id, ptz_cmd=build(step))
             _may_do(line, step)
             self._note()
             try:
-                await self._send(key, command)
+                await self._send(key, step)
             except Gb28181Error as failure:
                 if _never_came(failure):
                     line.turning, line.focusing = before

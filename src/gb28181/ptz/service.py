@@ -26,7 +26,7 @@ from gb28181.manscdp.commands.ptz import HomePosition, PTZCmdParams, PTZPreciseC
 from gb28181.manscdp.ptz_code import Auxiliary, Cruise, Preset, PtzAction, Scan, build
 from gb28181.ports import Channels, Devices, MovingNotes
 from gb28181.ptz.helm import Change, Helm, Taken
-from gb28181.ptz.lines import Lines
+from gb28181.ptz.lines import Lines, Step
 from gb28181.ptz.memory import addressee
 from gb28181.ptz.model import STILL, Box, Held, Holder, Home, Motion, PtzChanged, PtzState
 
@@ -206,7 +206,7 @@ class PtzService:
     async def _coded(self, key: ChannelKey, action: PtzAction, holder: Holder, params: PTZCmdParams | None = None) -> bool:
         is_named = params is not None and self._devices.profile(key.device_id).edition == "2022"
         named = params if is_named else None
-        await self._order(key, holder, DeviceControl(device_id=key.channel_id, ptz_cmd=build(action), ptz_cmd_params=named))
+        await self._order(key, holder, self._code(key, action, named))
         return is_named
 
     async def _order(self, key: ChannelKey, holder: Holder, command: DeviceControl) -> None:
@@ -274,7 +274,12 @@ class PtzService:
     def _to(self, key: ChannelKey) -> str:
         return addressee(key, self._devices.profile(key.device_id))
 
-    async def _send(self, key: ChannelKey, command: DeviceControl) -> None:
+    def _code(self, key: ChannelKey, action: PtzAction, params: PTZCmdParams | None = None) -> DeviceControl:
+        code = build(action, address=self._devices.profile(key.device_id).ptz_address)
+        return DeviceControl(device_id=key.channel_id, ptz_cmd=code, ptz_cmd_params=params)
+
+    async def _send(self, key: ChannelKey, step: Step) -> None:
+        command = step if isinstance(step, DeviceControl) else self._code(key, step)
         await self._exchanges.control(key.device_id, command, answered=False, timeout_s=TRY_S, to=self._to(key))
 
     def _dropped(self, key: ChannelKey) -> None:

@@ -40,6 +40,7 @@ export const PROFILE_GROUPS: { name: string; fields: ProfileField[] }[] = [
     fields: [
       choice('media_transport', 'auto', 'udp', 'tcp'),
       choice('ptz_target', 'device', 'channel'),
+      number('ptz_address', 0, 4095),
       choice('config_target', 'device', 'channel'),
       choice('set_guard', 'never', 'camera', 'always'),
       choice('coordinate_system', 'wgs84', 'gcj02', 'bd09'),

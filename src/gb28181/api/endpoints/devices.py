@@ -45,6 +45,7 @@ class ProfileChange(Model):
     charset: DeviceCharset | None = None
     media_transport: Literal["auto", "udp", "tcp"] | None = None
     ptz_target: Literal["device", "channel"] | None = None
+    ptz_address: int | None = Field(None, ge=0, le=0xFFF)
     config_target: Literal["device", "channel"] | None = None
     catalog_first_wait_s: float | None = Field(None, ge=1, le=3600)
     catalog_gap_s: float | None = Field(None, ge=1, le=3600)
