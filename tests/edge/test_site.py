@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from yarl import URL
 
@@ -64,3 +66,36 @@ async def test_method_that_is_not_served_is_405_in_json(world):
     async with world.client.post(world.url + "/live") as answer:
         assert answer.status == 405
         assert (await answer.json())["error"]["code"] == "method_not_allowed"
+
+
+@pytest.fixture
+async def compressed(world):
+    """The world of a console whose build left compressed files beside the others."""
+    for name in ("index.html", "assets/index-Ab12Cd34.js"):
+        path = world.console / name
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    return world
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/assets/index-Ab12Cd34.js"])
+async def test_a_browser_that_knows_gzip_gets_the_compressed_file(compressed, path):
+    plain = {"Accept-Encoding": "identity"}
+    async with compressed.client.get(compressed.url + path, headers=plain) as answer:
+        assert "Content-Encoding" not in answer.headers
+        whole, kept, etag = await answer.read(), answer.headers["Cache-Control"], answer.headers["ETag"]
+        assert answer.headers["Vary"] == "Accept-Encoding"  # or a cache would give one browser the answer of another
+        kind = answer.content_type
+    zipped = {"Accept-Encoding": "gzip, deflate"}
+    async with compressed.client.get(compressed.url + path, headers=zipped) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert (answer.content_type, answer.headers["Cache-Control"]) == (kind, kept)
+        assert answer.headers["ETag"] != etag
+        assert await answer.read() == whole  # unpacked by the client
+        etag = answer.headers["ETag"]
+    async with compressed.client.get(compressed.url + path, headers={**zipped, "If-None-Match": etag}) as answer:
+        assert answer.status == 304
+        assert (answer.headers["ETag"], answer.headers["Vary"]) == (etag, "Accept-Encoding")
+        assert answer.headers["Cache-Control"] == kept
+    async with compressed.client.head(compressed.url + path, headers=zipped) as answer:
+        assert (answer.status, answer.headers["Content-Encoding"]) == (200, "gzip")

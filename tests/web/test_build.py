@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import re
@@ -86,6 +87,32 @@ def test_a_renamed_source_makes_the_console_stale(tree: Path):
 def test_an_interrupted_build_is_not_taken_for_a_whole_one(tree: Path, lost: str):
     (build.output_of(tree) / lost).unlink()
     assert not build.is_current(tree)
+
+
+def test_texts_lie_compressed_beside_themselves_the_same_bytes_from_each_build(tmp_path: Path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "index-Ab12Cd34.js").write_text("let a = 1\n" * 1000)
+    (tmp_path / "tiny.svg").write_text("<svg/>")
+    (tmp_path / "photo.png").write_bytes(b"\0" * 1000)
+    build.compress(tmp_path)
+    packed = tmp_path / "assets" / "index-Ab12Cd34.js.gz"
+    first = packed.read_bytes()
+    assert gzip.decompress(first) == b"let a = 1\n" * 1000
+    packed.unlink()
+    build.compress(tmp_path)
+    assert packed.read_bytes() == first
+    # What grows by packing, or is no text, stays alone.
+    assert sorted(path.name for path in tmp_path.rglob("*.gz")) == ["index-Ab12Cd34.js.gz"]
+
+
+def test_the_console_as_built_goes_out_compressed():
+    built = build.output_of(ROOT)
+    if not build.is_current(ROOT):
+        pytest.skip("the console is not built (scripts/build-console)")
+    large = [path for path in built.glob("assets/*.[cj]s*") if path.suffix != ".gz" and path.stat().st_size > 1000]
+    assert len(large) > 2
+    for path in large:
+        assert gzip.decompress(path.with_name(path.name + ".gz").read_bytes()) == path.read_bytes(), path.name
 
 
 @needs_node

@@ -1,4 +1,8 @@
-"""The web console: static files of one folder at `/`, `index.html` for every path that is the console's own."""
+"""The web console: static files of one folder at `/`, `index.html` for every path that is the console's own.
+
+The build leaves `<name>.gz` beside what is shorter so (`web/build.py`); aiohttp sends it, with an ETag of its own, to whoever
+takes gzip.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,8 @@ class Site:
         found = await asyncio.to_thread(_find, self._folder, path)
         if found is None:
             return problem(404, "not_found", f"the console has no file {request.path}")
-        headers = {}
+        # Said with the plain file and with 304 too: a cache must not give one browser the answer that another asked for.
+        headers = {"Vary": "Accept-Encoding"}
         if not found.is_absolute():
             headers["Cache-Control"] = "no-store"
             return web.Response(text=_NOT_BUILT, content_type="text/html", headers=headers)
