@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from gb28181.config import RecordingSettings
+from gb28181.config import MediaSettings, RecordingSettings
 from gb28181.ingest.recorder import Recorder
+from gb28181.ingest.stream import Moment, Stream
 from gb28181.ingest.volumes import Slot, Volumes
 from gb28181.media.keyframe import Piece
-from gb28181.messages import EndCause
+from gb28181.messages import EndCause, OpenReceiver
 from gb28181.storage.io.volume import Space
 
 
@@ -143,3 +146,21 @@ def test_volume_with_little_room_is_left_out() -> None:
     slots = [StandIn("/a", free=10 << 30), StandIn("/b", free=100 << 30)]
     volumes = Volumes(cast("list[Slot]", slots))
     assert {cast(StandIn, volumes.choose("d", f"c{n}", 0.0)).root for n in range(50)} == {"/b"}
+
+
+def test_closed_stream_leaves_nothing_for_the_garbage_collector() -> None:
+    """A full collection comes so seldom that what waits for it looks like a leak of a thousand objects a minute."""
+    moment = Moment(1.0, 1_000_000)
+    request = OpenReceiver(1, "s", "d", "c", "udp", 1)
+    stream = Stream(request, 20000, settings=MediaSettings(), moment=moment, say=lambda progress: None)
+    volumes = Volumes(cast("list[Slot]", [StandIn("/v")]))
+    recorder = Recorder("s", "d", "c", volumes=volumes, settings=RecordingSettings(), began=stream.began_recording)
+    gc.disable()
+    try:
+        alive = weakref.ref(recorder)
+        stream.record(recorder)
+        stream.close("closed")
+        del recorder, stream
+        assert alive() is None
+    finally:
+        gc.enable()

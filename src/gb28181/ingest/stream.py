@@ -263,6 +263,8 @@ class Stream:
         self._drain()
         if self.recorder is not None:
             self.recorder.close(cause, self._moment.now)
+            # The recorder knows this stream: together they would stay in memory until a full collection, hours later.
+            self.recorder = None
         for watcher in tuple(self.watchers):
             watcher.ended(cause)
         self.watchers.clear()
