@@ -155,8 +155,8 @@ async def test_old_alarms_and_those_beyond_the_most_are_removed(database: Databa
     for number in range(10):
         database.save_alarm(alarm(number))
     await written(database)
-    assert await database.purge_alarms(FIRST + 3, keep=100, limit=2) == 3
-    assert await database.purge_alarms(0, keep=5, limit=100) == 2
+    assert await database.purge_arrived("alarms", FIRST + 3, limit=2) == 3
+    assert await database.purge_beyond("alarms", keep=5, limit=100) == 2
     assert [found.alarm_id - FIRST for found in await database.last_alarms(9)] == [5, 6, 7, 8, 9]
 
 
@@ -190,5 +190,6 @@ async def test_the_last_position_goes_with_its_device_and_the_track_by_its_age(d
     await written(database)
     await database.delete_device(DEVICE)
     assert await database.last_positions(limit=9) == []
-    assert await database.purge_track_points(FIRST + 1, keep=2, limit=100) == 2
+    assert await database.purge_arrived("track_points", FIRST + 1, limit=100) == 1
+    assert await database.purge_beyond("track_points", keep=2, limit=100) == 1
     assert len(await database.track(KEY, FIRST, FIRST + 60_000_000, limit=9)) == 2

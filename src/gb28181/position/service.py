@@ -32,7 +32,7 @@ _MOST_OF_ONE: Final = 20_000
 #: Of these, such as the device has not listed: it may name as many as it likes.
 _UNLISTED_OF_ONE: Final = 1000
 #: Positions of one device that go into tracks, in a second on end and at once. Its own times decide what is a second
-#: of a track, and the tracks of all devices share their room (position.max_rows).
+#: of a track; whoever has more than its share of position.max_rows loses its own.
 _KEPT_PER_S: Final = 2000.0
 _KEPT_AT_ONCE: Final = 20_000.0
 #: A time further ahead is a wrong clock; one further back too, where it is no track that was kept while the network was away.
