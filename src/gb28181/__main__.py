@@ -1,9 +1,11 @@
-"""Command line. `serve` and `sim` are for people; `_control`, `_ingest`, `_edge` are what `serve` starts."""
+"""Command line. `serve` and `sim` are for people; `_control`, `_ingest`, `_edge` are what `serve` starts.
+
+Each command loads what it needs and no more: the memory of every process begins with what it has imported.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import ctypes
 import functools
 import json
@@ -13,11 +15,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gb28181 import __version__
-from gb28181.config import Settings, load, restore
 from gb28181.errors import Gb28181Error
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from gb28181.control.paths import DataFolder
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -57,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from gb28181.config import load
     from gb28181.control import serve
 
     config: Path | None = arguments.config
@@ -72,60 +79,58 @@ def _sim(arguments: argparse.Namespace) -> int:
     return cli.run(arguments)
 
 
-def _part(run: Callable[[str, Settings, Path], int], arguments: argparse.Namespace) -> int:
-    """Runs a part; what it cannot start for goes to `serve`, which tells the person who started it."""
+def _part(run: Callable[[str, str, DataFolder], int], arguments: argparse.Namespace) -> int:
+    """Runs a part; what it cannot start for goes to `serve`, which tells the person who started it.
+
+    Its settings come by a pipe from the process that started this one: they hold passwords.
+    """
     from gb28181.control.paths import DataFolder
 
-    settings, data = _inherited()
-    note = DataFolder.at(data).failure_note(arguments.name)
+    given = json.loads(sys.stdin.read())
+    folder = DataFolder.at(Path(given["data"]))
+    note = folder.failure_note(arguments.name)
     note.unlink(missing_ok=True)
     try:
-        return run(arguments.name, settings, data)
+        return run(arguments.name, given["settings"], folder)
     except Gb28181Error as error:
         logging.getLogger(__name__).error("cannot run", extra={"part": arguments.name, "reason": str(error)})
         note.write_text(str(error))
         return 2
 
 
-def _control(_name: str, settings: Settings, data: Path) -> int:
+def _control(_name: str, settings: str, folder: DataFolder) -> int:
+    import asyncio
+
+    from gb28181.config import restore
     from gb28181.control.app import main as control
 
     _die_with_parent()
     with asyncio.Runner(loop_factory=_uvloop()) as runner:
-        return runner.run(control(settings, data))
+        return runner.run(control(restore(settings), folder.root))
 
 
-def _ingest(name: str, settings: Settings, data: Path) -> int:
-    from gb28181.control.paths import DataFolder, ingest_names, port_share
+def _ingest(name: str, settings: str, folder: DataFolder) -> int:
+    from gb28181.frames import from_json
     from gb28181.ingest.app import main as ingest
-    from gb28181.ops.keys import load_or_create
+    from gb28181.ingest_start import IngestStart
     from gb28181.ops.logs import configure
 
-    configure(settings.log, name)
-    folder = DataFolder.at(data)
-    names = ingest_names(settings)
-    return ingest(
-        settings,
-        data=folder.root,
-        name=name,
-        ports=port_share(settings, names.index(name), len(names)),
-        socket_path=folder.ingest_socket(name),
-        volumes=folder.volumes(settings),
-        instance=load_or_create(folder.root).instance,
-        writers=names,
-    )
+    start = from_json(IngestStart, settings)
+    configure(start.logging, name)
+    return ingest(start, data=folder.root, name=name, socket_path=folder.ingest_socket(name))
 
 
-def _edge(_name: str, settings: Settings, data: Path) -> int:
-    from gb28181.control.paths import DataFolder, ingest_names
+def _edge(_name: str, given: str, folder: DataFolder) -> int:
+    from gb28181.config import restore
+    from gb28181.control.paths import ingest_names
     from gb28181.edge.app import main as edge
     from gb28181.ops.keys import load_or_create
     from gb28181.ops.logs import configure
     from gb28181.tokens import derive
 
     _die_with_parent()
+    settings = restore(given)
     configure(settings.log, "edge")
-    folder = DataFolder.at(data)
     return edge(
         settings,
         console=Path(__file__).parent / "edge" / "console",
@@ -137,12 +142,6 @@ def _edge(_name: str, settings: Settings, data: Path) -> int:
         link_key=derive(load_or_create(folder.root).secret, "link"),
         pid_file=folder.pid_file("edge"),
     )
-
-
-def _inherited() -> tuple[Settings, Path]:
-    """Settings and data folder from the process that started this one; they hold passwords, so they come by a pipe."""
-    given = json.loads(sys.stdin.read())
-    return restore(given["settings"]), Path(given["data"])
 
 
 def _die_with_parent() -> None:

@@ -13,10 +13,12 @@ import types
 import typing
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gb28181.errors import WireError
 from gb28181.messages import KINDS, MediaChunk, Message
+
+T = TypeVar("T")
 
 MAX_FRAME: Final = 16 << 20
 _BINARY: Final = 0x8000_0000
@@ -39,6 +41,19 @@ def encode_with(message: Message, name: str, parts: Sequence[bytes]) -> bytes:
 def to_json(value: Any) -> bytes:
     """JSON of a message or a part of one."""
     return json.dumps(value, default=_fields, separators=(",", ":")).encode()
+
+
+def from_json(kind: type[T], text: str | bytes) -> T:
+    """The dataclass of which `to_json` made this.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        built: T = _build(kind, json.loads(text))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WireError(f"not a {kind.__name__} between our processes ({error})") from None
+    return built
 
 
 def _fields(message: Any) -> dict[str, Any]:

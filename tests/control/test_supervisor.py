@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from gb28181.config import Settings
 from gb28181.control.paths import DataFolder
-from gb28181.control.supervisor import Child, find_ingest, take_lock
+from gb28181.control.supervisor import Child, find_ingest, ingest_start, take_lock
 from gb28181.errors import StorageError
-from gb28181.frames import encode
+from gb28181.frames import encode, from_json, to_json
+from gb28181.ingest_start import IngestStart
 from gb28181.messages import Hello
 
 
@@ -69,3 +71,22 @@ def test_an_ingest_is_found_by_its_greeting_and_nothing_else_is_taken_for_one(tm
             thread.start()
             assert find_ingest(path) == pid
             thread.join()
+
+
+def test_an_ingest_is_told_its_part_of_the_configuration_and_no_password(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "sip": {"password": "5-secrets"},
+            "media": {"ingests": 2, "ports": "20000-20999", "tick_ms": 33, "silence_s": 7},
+            "recording": {"volumes": ["/a", "/b"], "write_bytes": 5000, "hash": "none"},
+            "log": {"format": "json"},
+        }
+    )
+    text = to_json(ingest_start(settings, DataFolder.at(tmp_path), "ingest-1", instance="0" * 32))
+    assert b"5-secrets" not in text
+    start = from_json(IngestStart, text)
+    assert start == ingest_start(settings, DataFolder.at(tmp_path), "ingest-1", instance="0" * 32)
+    assert (start.ports, start.volumes, start.writers) == ((20500, 21000), ("/a", "/b"), ("ingest-0", "ingest-1"))
+    assert (start.receiving.tick_ms, start.receiving.silence_s) == (33, 7)
+    assert (start.writing.write_bytes, start.writing.hash) == (5000, "none")
+    assert start.logging.format == "json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gb28181.config import Settings
-from gb28181.frames import FrameReader, encode
+from gb28181.control.paths import DataFolder
+from gb28181.control.supervisor import ingest_start
+from gb28181.frames import FrameReader, encode, to_json
 from gb28181.messages import (
     Acknowledge,
     Attach,
@@ -38,12 +41,11 @@ FOOTAGE = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "ps" 
 _RUN = """
 import json, sys
 from pathlib import Path
-from gb28181.config import Settings
+from gb28181.frames import from_json
 from gb28181.ingest.app import main
+from gb28181.ingest_start import IngestStart
 a = json.loads(sys.argv[1])
-sys.exit(main(Settings.model_validate(a["settings"]), data=Path(a["data"]), name="ingest-0", ports=range(*a["ports"]),
-              socket_path=Path(a["socket"]), volumes=[Path(v) for v in a["volumes"]], instance="test",
-              writers=["ingest-0"]))
+sys.exit(main(from_json(IngestStart, a["start"]), data=Path(a["data"]), name="ingest-0", socket_path=Path(a["socket"])))
 """
 
 
@@ -148,13 +150,13 @@ class IngestProcess:
         self.volume = folder / "volume"
         self.socket = Path(f"/tmp/gb-{os.getpid()}-{id(self)}.sock")
         recording = {"write_seconds": 0.2, "sync_seconds": 0.2, **settings.get("recording", {})}
-        media = {"host": "127.0.0.1", "ports": f"{ports.start}-{ports.stop}", **settings.get("media", {})}
+        media = {"host": "127.0.0.1", "ingests": 1, **settings.get("media", {})}
+        known = Settings.model_validate({"recording": {"volumes": [str(self.volume)], **recording}, "media": media})
+        start = ingest_start(known, DataFolder.at(folder / "data"), "ingest-0", instance="test")
         self._arguments = {
-            "settings": Settings.model_validate({"recording": recording, "media": media}).model_dump(),
+            "start": to_json(dataclasses.replace(start, ports=(ports.start, ports.stop))).decode(),
             "data": str(folder / "data"),
-            "ports": [ports.start, ports.stop],
             "socket": str(self.socket),
-            "volumes": [str(self.volume)],
         }
         self._clients: list[Client] = []
         self.process: subprocess.Popen[bytes] | None = None

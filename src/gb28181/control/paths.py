@@ -7,10 +7,12 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gb28181.config import Settings
 from gb28181.errors import StorageError
+
+if TYPE_CHECKING:  # an ingest looks its paths up here and has no use for what `config` loads
+    from gb28181.config import Settings
 
 #: sockaddr_un holds 108 bytes on Linux; the longest name below is 16.
 _LONGEST_SOCKET_FOLDER: Final = 84

@@ -41,7 +41,8 @@ def run(settings: Settings, data: Path, *, demo: bool) -> int:
     configure(settings.log, "serve")
     lock = take_lock(folder)
     running = any(find_ingest(folder.ingest_socket(name)) for name in ingest_names(settings))
-    preflight.check(settings, folder, instance=load_or_create(folder.root).instance, ingest_runs=running)
+    instance = load_or_create(folder.root).instance
+    preflight.check(settings, folder, instance=instance, ingest_runs=running)
     sip_password, is_new = _sip_password(settings, folder)
     settings = settings.model_copy(update={"sip": settings.sip.model_copy(update={"password": sip_password})})
     if demo:
@@ -54,7 +55,7 @@ def run(settings: Settings, data: Path, *, demo: bool) -> int:
             cameras.append(_start_cameras(settings, started.sip_port))
 
     try:
-        asyncio.run(_supervise(settings, folder, ready))
+        asyncio.run(_supervise(settings, folder, instance, ready))
     finally:
         for camera in cameras:
             camera.send_signal(signal.SIGTERM)
@@ -72,8 +73,8 @@ def keep_private(data: Path) -> None:
             path.chmod(path.stat().st_mode & 0o750)
 
 
-async def _supervise(settings: Settings, folder: DataFolder, ready: Callable[[Started], None]) -> None:
-    await Supervisor(settings, folder).run(ready)
+async def _supervise(settings: Settings, folder: DataFolder, instance: str, ready: Callable[[Started], None]) -> None:
+    await Supervisor(settings, folder, instance=instance).run(ready)
 
 
 def _sip_password(settings: Settings, folder: DataFolder) -> tuple[str, bool]:

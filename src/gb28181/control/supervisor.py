@@ -7,6 +7,7 @@ Control and edge die with this process (parent-death signal), by SIGKILL, so tha
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import json
 import logging
@@ -15,18 +16,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 from gb28181.config import Settings, dump
-from gb28181.control.paths import DataFolder, ingest_names
+from gb28181.control.paths import DataFolder, ingest_names, port_share
 from gb28181.errors import StorageError, Unavailable, WireError
-from gb28181.frames import FrameReader
+from gb28181.frames import FrameReader, to_json
+from gb28181.ingest_start import IngestStart, Logging, Receiving, Writing
 from gb28181.messages import Hello
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T", Receiving, Writing, Logging)
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
@@ -35,6 +39,8 @@ _STOP_S: Final = 12.0
 #: Exit status of a part that said why it cannot start; trying again by itself would not help.
 _CANNOT_START: Final = 2
 _FIRST_TRIES: Final = 5
+#: numpy would start a thread for each core, with its memory, for products of matrices that an ingest never makes.
+_INGEST_ENVIRON: Final = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,22 @@ class Child:
         is_adopted: It was found running and is not of this `serve`.
     """
 
-    def __init__(self, name: str, arguments: list[str], config: bytes, *, detached: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        config: bytes,
+        *,
+        environ: Mapping[str, str] | None = None,
+        detached: bool = False,
+    ) -> None:
         self.name = name
         self.restarts = 0
         self.has_served = False
         self.is_adopted = False
         self.pid = 0
         self._arguments = arguments
+        self._environ = environ
         self.config = config
         self._detached = detached
         self._process: asyncio.subprocess.Process | None = None
@@ -92,7 +107,7 @@ class Child:
     async def _once(self) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gb28181", *self._arguments,
-            stdin=asyncio.subprocess.PIPE, start_new_session=self._detached,
+            stdin=asyncio.subprocess.PIPE, start_new_session=self._detached, env={**os.environ, **(self._environ or {})},
         )  # fmt: skip
         self._process = process
         self.pid = process.pid
@@ -182,11 +197,20 @@ def take_lock(folder: DataFolder) -> IO[str]:
 class Supervisor:
     """Runs the parts of one server."""
 
-    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+    def __init__(self, settings: Settings, folder: DataFolder, *, instance: str) -> None:
         self._settings = settings
         self._folder = folder
-        config = _config(settings, folder)
-        self.ingests = [Child(name, ["_ingest", "--name", name], config, detached=True) for name in ingest_names(settings)]
+        self.ingests = [
+            Child(
+                name,
+                ["_ingest", "--name", name],
+                _config(to_json(ingest_start(settings, folder, name, instance=instance)).decode(), folder),
+                environ=_INGEST_ENVIRON,
+                detached=True,
+            )
+            for name in ingest_names(settings)
+        ]
+        config = _config(dump(settings), folder)
         self.control = Child("control", ["_control"], config)
         self.edge = Child("edge", ["_edge"], config)
         self._failure: Unavailable | None = None
@@ -244,7 +268,7 @@ class Supervisor:
                 "http": self._settings.http.model_copy(update={"port": http_port}),
             }
         )
-        self.control.config = self.edge.config = _config(settings, self._folder)
+        self.control.config = self.edge.config = _config(dump(settings), self._folder)
 
     async def _stop(self) -> None:
         """Viewers first, then control with its BYEs, then the ingests with their last segments."""
@@ -258,9 +282,37 @@ class Supervisor:
         await asyncio.gather(*(child.wait(_STOP_S) for child in ingests))
 
 
-def _config(settings: Settings, folder: DataFolder) -> bytes:
-    """What a part reads from its standard input; passwords are in it."""
-    return json.dumps({"settings": dump(settings), "data": str(folder.root)}).encode()
+def _config(settings: str, folder: DataFolder) -> bytes:
+    """What a part reads from its standard input; passwords are in it.
+
+    Args:
+        settings: JSON that the part understands.
+    """
+    return json.dumps({"settings": settings, "data": str(folder.root)}).encode()
+
+
+def ingest_start(settings: Settings, folder: DataFolder, name: str, *, instance: str) -> IngestStart:
+    """What an ingest of this name is to know.
+
+    Args:
+        instance: Id of this server.
+    """
+    names = ingest_names(settings)
+    ports = port_share(settings, names.index(name), len(names))
+    return IngestStart(
+        instance=instance,
+        ports=(ports.start, ports.stop),
+        volumes=tuple(str(volume) for volume in folder.volumes(settings)),
+        writers=tuple(names),
+        receiving=_keys_of(Receiving, settings.media),
+        writing=_keys_of(Writing, settings.recording),
+        logging=_keys_of(Logging, settings.log),
+    )
+
+
+def _keys_of(kind: type[T], section: object) -> T:
+    """The keys of a section that an ingest reads; they have the same names."""
+    return kind(**{field.name: getattr(section, field.name) for field in dataclasses.fields(kind)})
 
 
 async def _appears(path: Path) -> str:

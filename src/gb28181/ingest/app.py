@@ -9,13 +9,11 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from gb28181 import __version__
 from gb28181.clock import Clock
-from gb28181.config import Settings
 from gb28181.errors import StorageError
 from gb28181.ingest.journal import Journal
 from gb28181.ingest.known_volumes import KnownVolumes
@@ -24,6 +22,7 @@ from gb28181.ingest.server import Server
 from gb28181.ingest.service import Ingest, Lateness
 from gb28181.ingest.stream import Moment
 from gb28181.ingest.volumes import Strays
+from gb28181.ingest_start import IngestStart
 from gb28181.messages import Done, Hello
 from gb28181.ops.priority import set_priority
 
@@ -37,15 +36,11 @@ _WANTED_FILES: Final = 65536
 
 
 def main(
-    settings: Settings,
+    start: IngestStart,
     *,
     data: Path,
     name: str,
-    ports: range,
     socket_path: Path,
-    volumes: Sequence[Path],
-    instance: str,
-    writers: Sequence[str] = (),
 ) -> int:
     """Runs one ingest until SIGTERM, `Stop`, or until no control has come for `media.orphan_s`; returns the exit status.
 
@@ -54,10 +49,7 @@ def main(
     Args:
         data: The data folder; the journal lies in it.
         name: `ingest-0`, …: also the name of this writer on the volumes, so no two may run under one name.
-        ports: Media ports of this process alone.
         socket_path: Where control and edge connect; the pid file lies beside it.
-        instance: Id of this server, which owns the volumes.
-        writers: Names of all ingests; the first of them adopts what one that is not among them any more left open.
     """
     clock, moment, lateness = Clock(), Moment(time.monotonic()), Lateness()
     moment.utc_us = clock.utc_us()
@@ -69,20 +61,17 @@ def main(
     journal_path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(journal_path)
     ingest = Ingest(
-        settings,
+        start,
         name=name,
-        instance=instance,
-        ports=ports,
-        volumes=list(volumes),
         known=KnownVolumes(data),
-        strays=Strays(writers if name in writers[:1] else (), socket_path.parent),
+        strays=Strays(start.writers if name in start.writers[:1] else (), socket_path.parent),
         journal=journal,
         moment=moment,
         lateness=lateness,
     )
     hello = Hello(name, moment.utc_us, os.getpid(), __version__)
     server = Server(socket_path, hello, journal, ingest, attached=ingest.attached)
-    loop = Loop(settings.media, ingest=ingest, server=server, moment=moment, clock=clock, lateness=lateness)
+    loop = Loop(start.receiving, ingest=ingest, server=server, moment=moment, clock=clock, lateness=lateness)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.stop())
@@ -96,7 +85,7 @@ def main(
         raise StorageError(f"{name} cannot start: {error}") from None
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again
-    logger.info("ingest runs", extra={"ingest": name, "ports": f"{ports.start}-{ports.stop - 1}"})
+    logger.info("ingest runs", extra={"ingest": name, "ports": f"{start.ports[0]}-{start.ports[1] - 1}"})
     try:
         loop.run()
     finally:

@@ -10,12 +10,12 @@ import time
 from typing import Final
 
 from gb28181.clock import Clock
-from gb28181.config import MediaSettings
 from gb28181.ingest.census import Census
 from gb28181.ingest.reports import Reporter
 from gb28181.ingest.server import Server
 from gb28181.ingest.service import Ingest, Lateness
 from gb28181.ingest.stream import Moment
+from gb28181.ingest_start import Receiving
 from gb28181.ops.memory import give_back
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Loop:
     """Runs until it is told to stop."""
 
     def __init__(
-        self, settings: MediaSettings, *, ingest: Ingest, server: Server, moment: Moment, clock: Clock, lateness: Lateness
+        self, settings: Receiving, *, ingest: Ingest, server: Server, moment: Moment, clock: Clock, lateness: Lateness
     ) -> None:
         self._ingest = ingest
         self._server = server

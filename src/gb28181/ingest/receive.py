@@ -16,13 +16,13 @@ from typing import Final
 
 import numpy as np
 
-from gb28181.config import MediaSettings
 from gb28181.ingest.batch import CarefulBudget, Packets, PayloadViews, dispatch
 from gb28181.ingest.ports import PortPool
 from gb28181.ingest.slab import SLOTS, STRIDE, Slab
 from gb28181.ingest.sockets import MediaSockets, SocketOpener
 from gb28181.ingest.stream import Moment, Stream
 from gb28181.ingest.tcp import Connection, TcpMedia
+from gb28181.ingest_start import Receiving
 from gb28181.media.framing import MAX_FRAME
 from gb28181.messages import EndCause, OpenReceiver, Progress
 
@@ -65,7 +65,7 @@ class Receiver:
         say: Where progress of streams goes.
     """
 
-    def __init__(self, settings: MediaSettings, ports: range, moment: Moment, say: Callable[[Progress], None]) -> None:
+    def __init__(self, settings: Receiving, ports: range, moment: Moment, say: Callable[[Progress], None]) -> None:
         self._settings = settings
         self._moment = moment
         self._say = say

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gb28181.config import RecordingSettings
 from gb28181.ingest.volumes import Slot, Volumes
+from gb28181.ingest_start import Writing
 from gb28181.media.keyframe import Piece
 from gb28181.messages import EndCause
 from gb28181.storage.index import DISCONTINUITY, KEY, LOSS, NO_PTS, Row, pack_rows
@@ -150,7 +150,7 @@ class Recorder:
         channel_id: str,
         *,
         volumes: Volumes,
-        settings: RecordingSettings,
+        settings: Writing,
         began: Callable[[str], None],
     ) -> None:
         self._stream_id = stream_id

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gb28181.config import Settings
 from gb28181.errors import Unavailable
 from gb28181.ingest.journal import Journal
 from gb28181.ingest.known_volumes import KnownVolumes
@@ -21,6 +20,7 @@ from gb28181.ingest.receive import Receiver
 from gb28181.ingest.recorder import Recorder
 from gb28181.ingest.stream import Moment, Stream
 from gb28181.ingest.volumes import Slot, Strays, Volumes
+from gb28181.ingest_start import IngestStart
 from gb28181.messages import (
     Acknowledge,
     CloseReceiver,
@@ -72,19 +72,16 @@ class Ingest:
 
     def __init__(
         self,
-        settings: Settings,
+        start: IngestStart,
         *,
         name: str,
-        instance: str,
-        ports: range,
-        volumes: list[Path],
         known: KnownVolumes,
         strays: Strays,
         journal: Journal,
         moment: Moment,
         lateness: Lateness,
     ) -> None:
-        self._settings = settings
+        self._start = start
         self._moment = moment
         self._lateness = lateness
         self._journal = journal
@@ -92,20 +89,20 @@ class Ingest:
         self._unattached_since: float | None = moment.now
         self.events: list[Message] = []
         self.stop_request: Stop | None = None
-        self.receiver = Receiver(settings.media, ports, moment, self._progress)
+        self.receiver = Receiver(start.receiving, range(*start.ports), moment, self._progress)
         self.volumes = Volumes(
             [
                 Slot(
-                    root,
+                    Path(root),
                     name=name,
-                    instance=instance,
-                    settings=settings.recording,
+                    instance=start.instance,
+                    settings=start.writing,
                     known=known,
                     strays=strays,
                     closed=self._segment_closed,
                     deleted=self._deleted,
                 )
-                for root in volumes
+                for root in start.volumes
             ]
         )
         self._orders: dict[type, Callable[[Any], list[Message]]] = {
@@ -151,7 +148,7 @@ class Ingest:
     def is_orphaned(self) -> bool:
         """Whether no control has come for so long that nobody will."""
         since = self._unattached_since
-        return since is not None and self._moment.now - since >= self._settings.media.orphan_s
+        return since is not None and self._moment.now - since >= self._start.receiving.orphan_s
 
     def statistics(self) -> Statistics:
         """All but the streams."""
@@ -206,7 +203,7 @@ class Ingest:
                 stream.device_id,
                 stream.channel_id,
                 volumes=self.volumes,
-                settings=self._settings.recording,
+                settings=self._start.writing,
                 began=stream.began_recording,
             )
         )

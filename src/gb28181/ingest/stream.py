@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from gb28181.config import MediaSettings
 from gb28181.ingest.batch import Expected, Packets, traits_of
 from gb28181.ingest.lock import NOWHERE, Source, SourceLock, Verdict, address_of
 from gb28181.ingest.recorder import Recorder
+from gb28181.ingest_start import Receiving
 from gb28181.media import nal, rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
 from gb28181.media.reorder import Reorder, Run
@@ -89,7 +89,7 @@ class Stream:
     )  # fmt: skip
 
     def __init__(
-        self, request: OpenReceiver, port: int, *, settings: MediaSettings, moment: Moment, say: Callable[[Progress], None]
+        self, request: OpenReceiver, port: int, *, settings: Receiving, moment: Moment, say: Callable[[Progress], None]
     ) -> None:
         self.stream_id = request.stream_id
         self.device_id = request.device_id

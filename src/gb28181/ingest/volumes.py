@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from gb28181.config import RecordingSettings
 from gb28181.errors import StorageError
 from gb28181.ingest.known_volumes import KnownVolumes
+from gb28181.ingest_start import Writing
 from gb28181.messages import EndCause, VolumeState
 from gb28181.storage.io.recovery import leftover, recover
 from gb28181.storage.io.volume import OPEN, Space, Volume, open_volume
@@ -95,7 +95,7 @@ class Slot:
         *,
         name: str,
         instance: str,
-        settings: RecordingSettings,
+        settings: Writing,
         known: KnownVolumes,
         strays: Strays,
         closed: Callable[[str, str, ManifestRow], None],

@@ -1,7 +1,7 @@
 """RTCP of a receiver: statistics and reports (RFC 3550 §6.4, A.3, A.8). Cameras stop sending without them (quirk Q112).
 
-What we send is built of aiortp's structures; what arrives is read here, because aiortp refuses a whole compound when its
-last block is cut short or appended by the vendor, and the sender report before it is still good.
+A compound whose last block is cut short, or appended by the vendor, is read as far as it is sound: the sender report before
+it is still good.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from aiortp.packet import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSourceInfo, clamp_packets_lost
-
 CLOCK_HZ: Final = 90_000
 _SR: Final = 200
+_RR: Final = 201
+_SDES: Final = 202
 _CNAME: Final = 1
+_NAME: Final = b"gb28181"
 _HEADER: Final = struct.Struct(">BBH")
 _SENDER: Final = struct.Struct(">IQIII")
+#: SSRC, fraction lost and packets lost (8 and 24 bits), highest sequence number, jitter, LSR, DLSR.
+_BLOCK: Final = struct.Struct(">IIIIII")
 _MASK32: Final = 0xFFFFFFFF
+_MASK24: Final = 0xFFFFFF
+_MOST_LOST: Final = 0x7FFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,10 @@ class Reception:
 
     def report(self, own_ssrc: int, now: float) -> bytes:
         """The compound packet to send: a receiver report and our CNAME (RFC 3550 §6.1)."""
-        blocks = [] if self._base is None else [self._block(now)]
-        name = RtcpSourceInfo(own_ssrc, [(_CNAME, b"gb28181")])
-        return bytes(RtcpRrPacket(own_ssrc, blocks)) + bytes(RtcpSdesPacket([name]))
+        block = b"" if self._base is None else self._block(now)
+        return _packet(_RR, bool(block), own_ssrc, block) + _packet(_SDES, 1, own_ssrc, _NAME_CHUNK)
 
-    def _block(self, now: float) -> RtcpReceiverInfo:
+    def _block(self, now: float) -> bytes:
         assert self._base is not None
         expected = self._highest - self._base + 1
         expected_since = expected - self._expected_before
@@ -121,12 +125,21 @@ class Reception:
         self._expected_before, self._received_before = expected, self._received
         fraction = min(255, (lost_since << 8) // expected_since) if lost_since > 0 and expected_since > 0 else 0
         delay = int((now - self._last_sr_at) * 65536) & _MASK32 if self._last_sr_ntp else 0
-        return RtcpReceiverInfo(
-            ssrc=self._ssrc,
-            fraction_lost=fraction,
-            packets_lost=clamp_packets_lost(expected - self._received),
-            highest_sequence=self._highest & _MASK32,
-            jitter=int(self.jitter) & _MASK32,
-            lsr=self._last_sr_ntp,
-            dlsr=delay,
+        lost = max(-_MOST_LOST - 1, min(expected - self._received, _MOST_LOST))
+        return _BLOCK.pack(
+            self._ssrc,
+            fraction << 24 | lost & _MASK24,
+            self._highest & _MASK32,
+            int(self.jitter) & _MASK32,
+            self._last_sr_ntp,
+            delay,
         )
+
+
+#: One item and at least one zero after it, to whole words (RFC 3550 §6.5).
+_NAME_CHUNK: Final = struct.pack(">BB", _CNAME, len(_NAME)) + _NAME + bytes(4 - (2 + len(_NAME)) % 4)
+
+
+def _packet(kind: int, count: int, ssrc: int, body: bytes) -> bytes:
+    """One RTCP packet: its header with `count` blocks or chunks, an SSRC, and what follows it."""
+    return _HEADER.pack(0x80 | count, kind, (4 + len(body)) // 4) + ssrc.to_bytes(4, "big") + body

@@ -12,9 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
-
-from gb28181.config import LogSettings
+from typing import Any, Final, Protocol, TextIO
 
 MASK: Final = "***"
 
@@ -63,6 +61,16 @@ def mask(text: str) -> str:
 def _masked(found: re.Match[str]) -> str:
     header, colon, *names = found.groups()
     return f"{header}{colon}{MASK}" if header else "".join(name or "" for name in names) + MASK
+
+
+class Style(Protocol):
+    """What is set about logs: the section `[log]`, here and in an ingest."""
+
+    @property
+    def level(self) -> str: ...
+
+    @property
+    def format(self) -> str: ...
 
 
 class Masking(logging.Filter):
@@ -144,7 +152,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
-def configure(settings: LogSettings, process: str, *, stream: TextIO | None = None) -> None:
+def configure(settings: Style, process: str, *, stream: TextIO | None = None) -> None:
     """Sends every log of this process to `stream` (stderr), replacing what was set up before.
 
     Args:
