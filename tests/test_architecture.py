@@ -28,6 +28,7 @@ VOCABULARY = {
     "tokens",
     "advertise",
     "pace",
+    "texts",
 }
 WIRE = {"sip", "manscdp", "media", "storage"}
 ADAPTERS = {"database", "api", "ops"}

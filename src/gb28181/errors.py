@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gb28181.texts.text import say
+
 
 class Gb28181Error(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    What a person may read is raised with a `texts.text.Text`, and `str` gives that back, in whatever language it will be told.
+    """
+
+    def __str__(self) -> str:
+        first = self.args[0] if self.args else ""
+        return first if isinstance(first, str) else super().__str__()
 
 
 class WireError(Gb28181Error):
@@ -132,7 +141,7 @@ class CommandFailed(Gb28181Error):
         stage: CommandStage,
         detail: dict[str, str | int | float] | None = None,
     ) -> None:
-        super().__init__(f"{command} to device {device_id}: {text}")
+        super().__init__(say("command.failed", command=command, device_id=device_id, said=text))
         self.device_id = device_id
         self.command = command
         self.stage: CommandStage = stage

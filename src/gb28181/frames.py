@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from gb28181.errors import WireError
 from gb28181.messages import KINDS, MediaChunk, Message
+from gb28181.texts.text import Text, packed, unpacked
 
 T = TypeVar("T")
 
@@ -57,7 +58,11 @@ def from_json(kind: type[T], text: str | bytes) -> T:
 
 
 def _fields(message: Any) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in message.__slots__}
+    fields = {name: getattr(message, name) for name in message.__slots__}
+    for name, value in fields.items():
+        if type(value) is Text:
+            fields[name] = packed(value)
+    return fields
 
 
 def _framed(body: bytes) -> bytes:
@@ -130,6 +135,8 @@ def _build(kind: type, data: dict[str, Any]) -> Any:
 
 
 def _value(hint: Any, value: Any) -> Any:
+    if hint is str:
+        return unpacked(value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _build(hint, value)
     if typing.get_origin(hint) is tuple:

@@ -37,7 +37,7 @@ from gb28181.api.endpoints import (
     users,
 )
 from gb28181.api.events import EventStream
-from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind
+from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind, in_one, language_of
 from gb28181.api.services import Services
 from gb28181.clock import rfc3339
 from gb28181.errors import (
@@ -58,6 +58,8 @@ from gb28181.errors import (
     WireError,
 )
 from gb28181.ptz.model import Held
+from gb28181.texts.language import Language
+from gb28181.texts.text import rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,6 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 #: Exception to status and code; the first that fits, so the narrower ones stand first.
 ERRORS: Final[tuple[tuple[type[Gb28181Error], int, str], ...]] = (
-    (BadRequest, 400, "invalid"),
     (Invalid, 400, "invalid"),
     (NotFound, 404, "not_found"),
     (NotInEdition, 409, "edition"),
@@ -129,13 +130,12 @@ async def _border(request: web.Request, handler: Callable[[web.Request], Awaitab
     try:
         response = await handler(request)
     except Gb28181Error as error:
-        response = failure(error)
+        response = failure(error, language_of(request))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        response = _problem(
-            error.status, _HTTP_CODES.get(error.status, "http_error"), f"{error.reason}: {request.method} {request.path}"
-        )
+        said = say("http.other", reason=error.reason, method=request.method, path=request.path)
+        response = _problem(error.status, _HTTP_CODES.get(error.status, "http_error"), said, language_of(request))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
     except ConnectionError:
@@ -143,9 +143,8 @@ async def _border(request: web.Request, handler: Callable[[web.Request], Awaitab
     except Exception:
         error_id = secrets.token_hex(6)
         logger.exception("request failed", extra={"error_id": error_id, "method": request.method, "path": request.path})
-        response = _problem(
-            500, "internal", f"the server failed on this request; its log names the cause under {error_id}", error_id=error_id
-        )
+        said = say("http.internal", error_id=error_id)
+        response = _problem(500, "internal", said, language_of(request), error_id=error_id)
     if not response.prepared:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -155,35 +154,38 @@ async def _border(request: web.Request, handler: Callable[[web.Request], Awaitab
     return response
 
 
-def failure(error: Gb28181Error) -> web.Response:
-    """The answer for an error raised on purpose."""
+def failure(error: Gb28181Error, language: Language) -> web.Response:
+    """The answer for an error raised on purpose, in the language of whoever asked."""
     if isinstance(error, Denied):
-        return _denied(error)
+        return _denied(error, language)
     if isinstance(error, NoPicture):
-        return _no_picture(error)
+        return _no_picture(error, language)
     if isinstance(error, CommandFailed):
-        return _command_failed(error)
+        return _command_failed(error, language)
+    if isinstance(error, BadRequest):
+        problems = error.told(language)
+        return _problem(400, "invalid", in_one(problems), language, detail={"errors": problems})
     for kind, status, code in ERRORS:
         if isinstance(error, kind):
-            detail: dict[str, Any] | None = {"errors": error.problems} if isinstance(error, BadRequest) else None
+            detail: dict[str, Any] | None = None
             if isinstance(error, Held):
                 detail = {"held_by": error.user, "until": rfc3339(error.until)}
-            response = _problem(status, code, str(error), detail=detail)
+            response = _problem(status, code, str(error), language, detail=detail)
             if isinstance(error, TooManyAttempts | TooManyRequests):
                 response.headers["Retry-After"] = str(int(error.retry_after_s) + 1)
             return response
     raise error
 
 
-def _denied(error: Denied) -> web.Response:
+def _denied(error: Denied, language: Language) -> web.Response:
     if error.authenticated:
-        return _problem(403, "forbidden", str(error))
-    response = _problem(401, "unauthenticated", str(error))
+        return _problem(403, "forbidden", str(error), language)
+    response = _problem(401, "unauthenticated", str(error), language)
     response.headers["WWW-Authenticate"] = 'Bearer realm="gb28181"'
     return response
 
 
-def _no_picture(error: NoPicture) -> web.Response:
+def _no_picture(error: NoPicture, language: Language) -> web.Response:
     """503: the device is not there; 502: it answered and refused; 504: what was waited for never came."""
     if error.detail.get("device") == "offline":
         status, code = 503, "device_offline"
@@ -191,7 +193,8 @@ def _no_picture(error: NoPicture) -> web.Response:
         status, code = 502, "refused_by_device"
     else:
         status, code = 504, "no_picture"
-    return _problem(status, code, str(error), stage=str(error.stage), detail=error.detail or None)
+    detail = {name: rendered(value, language) if isinstance(value, str) else value for name, value in error.detail.items()}
+    return _problem(status, code, str(error), language, stage=str(error.stage), detail=detail or None)
 
 
 _COMMAND_CODES: Final[dict[CommandStage, tuple[int, str]]] = {
@@ -203,12 +206,14 @@ _COMMAND_CODES: Final[dict[CommandStage, tuple[int, str]]] = {
 }
 
 
-def _command_failed(error: CommandFailed) -> web.Response:
+def _command_failed(error: CommandFailed, language: Language) -> web.Response:
     status, code = _COMMAND_CODES[error.stage]
     detail = {"device_id": error.device_id, "command": error.command, **error.detail}
-    return _problem(status, code, str(error), stage=error.stage, detail=detail)
+    return _problem(status, code, str(error), language, stage=error.stage, detail=detail)
 
 
-def _problem(status: int, code: str, message: str, **more: Any) -> web.Response:
-    body = {"code": code, "message": message} | {name: value for name, value in more.items() if value is not None}
-    return web.json_response({"error": body}, status=status)
+def _problem(status: int, code: str, message: str, language: Language, **more: Any) -> web.Response:
+    body = {"code": code, "message": rendered(message, language)} | {
+        name: value for name, value in more.items() if value is not None
+    }
+    return web.json_response({"error": body}, status=status, headers={"Content-Language": language})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SerializationInfo, WithJsonSchema
 
 from gb28181 import ids
 from gb28181.api.routing import Model
 from gb28181.clock import parse_rfc3339, rfc3339
 from gb28181.errors import Invalid, WireError
+from gb28181.texts.text import rendered
 
 #: Far from the ends of what a date can hold: a range around any moment, and a session that outlives it, can be reckoned.
 _YEARS: Final = range(1970, 2200)
@@ -48,6 +49,16 @@ Moment = Annotated[datetime, BeforeValidator(_parsed), PlainSerializer(rfc3339, 
 
 Shown = Annotated[datetime, PlainSerializer(rfc3339, return_type=str), WithJsonSchema(_MOMENT)]
 """A time in an answer."""
+
+
+def _told(value: str, info: SerializationInfo) -> str:
+    return rendered(value, (info.context or {}).get("language", "en"))
+
+
+Said = Annotated[
+    str, PlainValidator(lambda value: value), PlainSerializer(_told, when_used="json"), WithJsonSchema({"type": "string"})
+]
+"""A sentence in an answer, told in the language of whoever asked (`Accept-Language`)."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_identifier)]
 Name = Annotated[str, Field(max_length=128), AfterValidator(_one_line)]

@@ -28,6 +28,8 @@ from gb28181.api.services import Services
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Denied, Gb28181Error, WireError
 from gb28181.ids import DeviceId
+from gb28181.texts.language import Language, accepted
+from gb28181.texts.text import rendered
 
 PREFIX: Final = "/api/v1"
 SERVICES: Final = web.AppKey("services", Services)
@@ -54,8 +56,16 @@ class BadRequest(Gb28181Error):
     """
 
     def __init__(self, problems: list[dict[str, str]]) -> None:
-        super().__init__("; ".join(f"{problem['location']}: {problem['message']}" for problem in problems[:5]))
+        super().__init__(in_one(problems))
         self.problems = problems
+
+    def told(self, language: Language) -> list[dict[str, str]]:
+        return [{**problem, "message": rendered(problem["message"], language)} for problem in self.problems]
+
+
+def in_one(problems: list[dict[str, str]]) -> str:
+    """The first problems as one sentence."""
+    return "; ".join(f"{problem['location']}: {problem['message']}" for problem in problems[:5])
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +189,8 @@ def bind(endpoint: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             return web.Response(text=answer.text, content_type=endpoint.produces, charset="utf-8", headers=saved)
         if answer is None or endpoint.response is None:
             return web.Response(status=endpoint.status)
-        return web.Response(body=answer.model_dump_json().encode(), content_type="application/json", status=endpoint.status)
+        body = answer.model_dump_json(context={"language": language_of(request)})
+        return web.Response(body=body.encode(), content_type="application/json", status=endpoint.status)
 
     return handle
 
@@ -216,6 +227,11 @@ def bearer(request: web.Request) -> str:
     if header and scheme.lower() != "bearer":
         raise Denied("the Authorization header must be: Bearer <token>")
     return token.strip()
+
+
+def language_of(request: web.Request) -> Language:
+    """What the caller reads; English where it does not say."""
+    return accepted(request.headers.get("Accept-Language", ""))
 
 
 def session_of(token: str) -> str:

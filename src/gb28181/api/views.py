@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gb28181.api.fields import Shown
+from gb28181.api.fields import Said, Shown
 from gb28181.api.routing import Model
 from gb28181.api.services import Services
 from gb28181.catalog.model import Channel, Job
@@ -25,7 +25,7 @@ class VolumeView(Model):
     free_bytes: int
     pending_bytes: int
     suspect: bool
-    error: str
+    error: Said
 
 
 class RecordingView(Model):
@@ -34,7 +34,7 @@ class RecordingView(Model):
     mode: str
     state: str
     since: Shown | None
-    message: str
+    message: Said
     retention_hours: float
 
 
@@ -65,7 +65,7 @@ class StreamView(Model):
     height: int | None
     first_key_frame_at: Shown | None
     last_media_at: Shown | None
-    note: str
+    note: Said
 
 
 class ChannelView(Model):
@@ -100,7 +100,7 @@ class JobView(Model):
     state: str
     received: int
     announced: int
-    message: str
+    message: Said
     started_at: Shown
     finished_at: Shown | None
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
+
+from gb28181.texts.language import Language, accepted
+from gb28181.texts.text import rendered
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +26,29 @@ POLICY: Final = (
 _CODES: Final = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 416: "range_not_satisfiable"}
 
 
+class Problem(web.Response):
+    """The one shape of an error: `{error: {code, message}}`, in the language of whoever asked; the message says what to do."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status=status, content_type="application/json", headers={"Cache-Control": "no-store"})
+        self._code = code
+        self._message = message
+        self._tell("en")
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if not self.prepared:
+            self._tell(accepted(request.headers.get("Accept-Language", "")))
+        return await super().prepare(request)
+
+    def _tell(self, language: Language) -> None:
+        self.text = json.dumps(
+            {"error": {"code": self._code, "message": rendered(self._message, language)}}, ensure_ascii=False
+        )
+        self.headers["Content-Language"] = language
+
+
 def problem(status: int, code: str, message: str) -> web.Response:
-    """The one shape of an error: `{error: {code, message}}`; the message says what to do."""
-    headers = {"Cache-Control": "no-store"}
-    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
+    return Problem(status, code, message)
 
 
 @web.middleware

@@ -20,6 +20,7 @@ from gb28181.session.invite import Invitation, Invited
 from gb28181.session.model import Stage
 from gb28181.session.ssrc import SsrcPool
 from gb28181.session.stream import LiveStream
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Opener:
         """
         peer = self._peer(stream, self._route(stream))
         stream.reach(Stage.RESERVED, self._clock.utc())
-        refusal = MediaRefused("no transport was offered", status=488)
+        refusal = MediaRefused(say("live.no_transport"), status=488)
         offers = deque(self._invitation.transports(stream.key, wish))
         moves = 0
         settled = False
@@ -83,7 +84,7 @@ class Opener:
                 await self.release(stream, "closed")
                 moves += 1
                 if moves > _MAX_MOVES:
-                    raise NoPicture(f"{peer} registers from ever new addresses", stage=Stage.INVITED) from None
+                    raise NoPicture(say("live.ever_new_addresses", peer=peer), stage=Stage.INVITED) from None
                 offers.appendleft(transport)
                 continue
             except MediaRefused as error:
@@ -103,7 +104,7 @@ class Opener:
                 self._ingests.confirm(receiver, ssrc=invited.ssrc, peer=invited.media)
                 return
             # The answer says RTP/AVP to a TCP offer: this device cannot do TCP.
-            refusal = MediaRefused("the device answered RTP/AVP to an offer of TCP", status=488)
+            refusal = MediaRefused(say("live.avp_to_tcp"), status=488)
             if (record := self._dialogs.take(stream)) is not None:
                 await self._dialogs.end(record)
             await self.release(stream, "closed")
@@ -217,7 +218,7 @@ class Opener:
         said = stuck(
             stream.stage,
             peer=self._peer(stream, stream.record.dialog.route),
-            media=f"port {port}",
+            media=say("live.port", port=port),
             transport=stream.transport,
             waited=waited,
             note=note,
@@ -232,4 +233,4 @@ class Opener:
             raise NoPicture(str(error), stage=Stage.RESERVED, detail={"device": "offline"}) from None
 
     def _peer(self, stream: LiveStream, route: Route) -> str:
-        return f"device {stream.key.device_id} at {route.remote}"
+        return say("live.peer", device_id=stream.key.device_id, address=route.remote)

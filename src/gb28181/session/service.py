@@ -42,6 +42,7 @@ from gb28181.session.model import (
 from gb28181.session.opener import Opener
 from gb28181.session.sessions import Sessions
 from gb28181.session.stream import RECORDING, LiveStream
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ class SessionService:
             self._apply_recording(stream)
             await self._opener.await_picture(stream)
         except asyncio.CancelledError:
-            stream.settle(NoPicture("nobody waits for this picture any more", stage=stream.stage))
+            stream.settle(NoPicture(say("live.nobody_waits"), stage=stream.stage))
             await self._close(stream, "cancelled")
             raise
         except NoPicture as error:
@@ -258,7 +259,7 @@ class SessionService:
             return
         except Exception as error:  # border: a background task; whoever waits must be told
             logger.exception("opening a stream failed", extra={"channel": str(stream.key)})
-            stream.settle(NoPicture(f"internal error: {type(error).__name__}", stage=stream.stage))
+            stream.settle(NoPicture(say("live.internal", error=type(error).__name__), stage=stream.stage))
             await self._close(stream, "failed")
             return
         self._counters["opened"] += 1
@@ -288,7 +289,7 @@ class SessionService:
         stream.closing = True
         if stream.opener is not None and not stream.opener.done() and stream.opener is not asyncio.current_task():
             stream.opener.cancel()
-        stream.settle(NoPicture("the stream was closed while it was opened", stage=stream.stage))
+        stream.settle(NoPicture(say("live.closed_meanwhile"), stage=stream.stage))
         if (ending := self._start(self._tear_down(stream, cause, bye))) is not None:
             await asyncio.shield(ending)
 

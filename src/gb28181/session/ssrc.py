@@ -7,6 +7,7 @@ from typing import Final
 
 from gb28181.errors import Unavailable
 from gb28181.ids import Ssrc
+from gb28181.texts.text import say
 
 SERIALS: Final = 10_000
 
@@ -35,7 +36,7 @@ class SsrcPool:
             if ssrc.value not in self._used:
                 self._used[ssrc.value] = serial
                 return ssrc
-        raise Unavailable("all 10,000 live SSRC values of this domain are in use: close streams or share the load")
+        raise Unavailable(say("live.ssrc_used_up"))
 
     def adopt(self, value: int) -> None:
         """Marks a value of an earlier process as in use."""

@@ -25,6 +25,7 @@ from gb28181.sip.message import Response
 from gb28181.sip.subscription import MAX_EXPIRES_S, check_accepted, granted
 from gb28181.sip.transaction import ClientTransaction, ServerTransaction
 from gb28181.sip.uri import user_of
+from gb28181.texts.text import say
 
 MANSCDP: Final = "Application/MANSCDP+xml"
 
@@ -68,9 +69,9 @@ class Requests(ABC):
         sent = await self._send(route, "INVITE", to, headers, sdp)
         answer = await self._callers.answer(sent, timeout_s, on_provisional)
         if isinstance(answer, Response):
-            raise MediaRefused(
-                f"INVITE was answered {answer.status} {answer.reason}".rstrip(), status=answer.status, clause="Annex G"
-            )
+            sentence = "live.invite_answered" if answer.reason else "live.invite_bare"
+            said = say(sentence, status=answer.status, reason=answer.reason)
+            raise MediaRefused(said, status=answer.status, clause="Annex G")
         return Answered(public_response(answer.response), self._begun(answer.dialog, route, sent))
 
     async def subscribe(self, route: Route, *, to: str, event: str, body: bytes, expires_s: int) -> Subscribed:
