@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 import json
 import sqlite3
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -127,6 +129,24 @@ async def test_missing_folder_is_named(tmp_path):
     async with Database(sqlite_url(tmp_path / "none" / "gb28181.db")) as database:
         with pytest.raises(StorageError, match=r"unable to open database file\. Check that the folder exists"):
             await database.migrate()
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_thread_that_speaks_to_a_loop_that_has_ended(tmp_path, monkeypatch):
+    """Seen once in three: the driver's thread died of "Event loop is closed" below the explanation of a failed start."""
+    died = []
+    monkeypatch.setattr(threading, "excepthook", lambda death: died.append(repr(death.exc_value)))
+    before = set(threading.enumerate())
+
+    async def start() -> None:
+        async with Database(sqlite_url(tmp_path / "none" / "gb28181.db")) as database:
+            with pytest.raises(StorageError):
+                await database.migrate()
+
+    for _ in range(20):
+        asyncio.run(start())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert died == []
 
 
 async def test_unreachable_postgresql_is_named_without_its_password(tmp_path):

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
 
 from gb28181.errors import Invalid, StorageError
 
@@ -126,6 +127,12 @@ def _sqlite(url: URL, *, synchronous: str, begin: str, size: int) -> AsyncEngine
         hide_parameters=True,
         connect_args={"timeout": _BUSY_TIMEOUT_S},
     )
+
+    @sa.event.listens_for(engine.sync_engine, "do_connect")
+    def _try(_dialect: object, _record: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # A file that cannot be opened shows here. The driver's thread tells it twice, the second time into a loop that may be
+        # closed by then, and dies of that in front of the operator.
+        await_only(asyncio.to_thread(lambda: sqlite3.connect(*arguments, **named).close()))
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
