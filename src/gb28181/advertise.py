@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gb28181.errors import Invalid
+from gb28181.texts.text import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,13 @@ def _rule(text: str) -> Rule:
     left, equals, right = text.partition("=")
     host, port = split_host((right if equals else left).strip())
     if not host or port > 65535 or any(character in host for character in " \t\r\n/<>;\"'"):
-        raise Invalid(f"{text!r} tells no address: expected ADDRESS[:PORT], or NETWORK = ADDRESS[:PORT]")
+        raise Invalid(say("start.advertise_address", text=text))
     if not equals:
         return Rule(None, host, port)
     try:
         return Rule(ipaddress.ip_network(left.strip(), strict=False), host, port)
     except ValueError:
-        raise Invalid(f"{text!r}: {left.strip()!r} is no network; expected one like 10.0.0.0/8 or 2001:db8::/32") from None
+        raise Invalid(say("start.advertise_network", text=text, left=left.strip())) from None
 
 
 def advertised(rules: Sequence[Rule], host: str) -> Rule | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from gb28181.errors import Invalid
+from gb28181.texts.text import say
 
 #: GB/T 28181 writes local time without a zone; the standard's local time is UTC+8 (§9.10).
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -50,9 +51,9 @@ def parse_rfc3339(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip().replace(" 0", "+0", 1) if "T" in text else text.strip())
     except ValueError:
-        raise Invalid(f"not a time: {text[:40]!r}, expected RFC 3339 such as 2026-03-01T00:00:00Z") from None
+        raise Invalid(say("http.no_time", text=text[:40])) from None
     if moment.tzinfo is None:
-        raise Invalid(f"{text[:40]!r} has no zone, expected RFC 3339 such as 2026-03-01T00:00:00Z or +08:00")
+        raise Invalid(say("http.no_zone", text=text[:40]))
     return moment.astimezone(UTC)
 
 

@@ -24,6 +24,7 @@ from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import Category, Result, entry_of, lacking, lookup
 from gb28181.ports import Devices, Signalling
 from gb28181.router import Inbound, Routes
+from gb28181.texts.text import say
 
 R = TypeVar("R")
 K = TypeVar("K", bound=Hashable)
@@ -83,7 +84,7 @@ class _Turns(Generic[K]):
         """Raises: Unavailable: Too many wait already."""
         door, count = self._doors.setdefault(key, (asyncio.Semaphore(self._at_once), [0]))
         if count[0] >= self._most:
-            raise Unavailable(f"{self._most} commands to this device are under way or wait already: try again later")
+            raise Unavailable(say("command.device_busy", most=self._most))
         count[0] += 1
         try:
             async with door:
@@ -349,8 +350,7 @@ class Exchanges:
         profile = self._devices.profile(device_id)
         if missing := lacking(command, edition_of(profile)):
             raise NotInEdition(
-                f"device {device_id} speaks edition {profile.edition}: {', '.join(missing)} is not available; if it is newer "
-                "than it says, set the edition of its profile"
+                say("command.edition_missing", device_id=device_id, edition=profile.edition, missing=", ".join(missing))
             )
 
     def _next_sn(self) -> int:

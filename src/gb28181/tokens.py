@@ -13,6 +13,7 @@ import struct
 from typing import Final, Literal
 
 from gb28181.errors import Denied
+from gb28181.texts.text import say
 
 Action = Literal["live", "segment", "hls", "playback", "export", "snapshot", "upload", "picture", "firmware", "firmware-store"]
 
@@ -46,12 +47,12 @@ def check(key: bytes, action: Action, resource: str, token: str, now: float) -> 
     except (ValueError, binascii.Error):
         raw = b""
     if len(raw) != _EXPIRY.size + _MAC_BYTES:
-        raise Denied("the link's token is missing or malformed: open the picture again from the console or the API")
+        raise Denied(say("media.link_malformed"))
     (expires_at,) = _EXPIRY.unpack_from(raw)
     if not hmac.compare_digest(raw[_EXPIRY.size :], _mac(key, action, resource, expires_at)):
-        raise Denied("the link's token was made for something else: open the picture again from the console or the API")
+        raise Denied(say("media.link_foreign"))
     if now > expires_at:
-        raise Denied("the link has expired: open the picture again from the console or the API")
+        raise Denied(say("media.link_expired"))
 
 
 def _mac(key: bytes, action: str, resource: str, expires_at: int) -> bytes:

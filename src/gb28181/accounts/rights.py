@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from gb28181.accounts.model import Caller, Role
 from gb28181.errors import Denied
+from gb28181.texts.text import say
 
 Right = Literal["view", "watch", "operate", "administer"]
 """`view`: see devices, channels, states and the list of recordings. `watch`: open pictures and fetch recordings.
@@ -34,4 +35,4 @@ def demand(caller: Caller, right: Right) -> None:
     """
     if not may(caller, right):
         roles = " or ".join(role for role in MAY if right in MAY[role])
-        raise Denied(f"{caller.username} is {caller.role}, this needs {roles}", authenticated=True)
+        raise Denied(say("accounts.needs_role", username=caller.username, role=caller.role, roles=roles), authenticated=True)

@@ -28,6 +28,7 @@ from gb28181.accounts.throttle import LoginThrottle
 from gb28181.clock import Clock
 from gb28181.errors import Conflict, Denied, Gb28181Error, Invalid, NotFound, Unavailable
 from gb28181.ports import UserStore
+from gb28181.texts.text import say
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ def _is_active_admin(user: User) -> bool:
 def _check_password(username: str, password: str) -> None:
     """Raises: Invalid: It is too short, too long, or the user's name."""
     if not _SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
-        raise Invalid(f"a password has {_SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters")
+        raise Invalid(say("accounts.password_length", shortest=_SHORTEST_PASSWORD, longest=_LONGEST_PASSWORD))
     if password.casefold() == username.casefold():
-        raise Invalid("the password must not be the user name")
+        raise Invalid(say("accounts.password_is_name"))
 
 
 class AccountService:
@@ -147,7 +148,7 @@ class AccountService:
             logger.warning("login refused", extra={"user": username[:64], "source": source})
             if user is not None:  # a name that nobody has would let strangers fill the audit
                 await self.audit(Caller(user.username, user.role), "login.refused", source)
-            raise Denied("wrong user name or password")
+            raise Denied(say("accounts.wrong"))
         self._throttle.succeeded(username, source)
         self._remember(user)
         made = self._token(user)
@@ -169,7 +170,7 @@ class AccountService:
         claims = self._claims(token)
         user = await self._user(str(claims.get("sub", "")))
         if user is None or user.disabled or not hmac.compare_digest(self._fingerprint(user), str(claims.get("fp", ""))):
-            raise Denied("this login is no longer valid: log in again")
+            raise Denied(say("accounts.login_over"))
         return Caller(user.username, user.role)
 
     async def users(self) -> Sequence[User]:
@@ -187,9 +188,9 @@ class AccountService:
         async with self._changing:
             known = await self._store.load_users()
             if len(known) >= _MOST_USERS:
-                raise Conflict(f"there are {len(known)} users, the most that this server keeps: delete one first")
+                raise Conflict(say("accounts.users_full", known=len(known)))
             if any(found.username == username for found in known):
-                raise Conflict(f"user {username} exists already")
+                raise Conflict(say("accounts.user_exists", username=username))
             user = User(username, await self._hash(password), role)
             await self._save(user)
         return user
@@ -244,10 +245,10 @@ class AccountService:
         async with self._changing:
             user = await self._existing(caller.username)
             if not await self._matches(user, old):
-                raise Denied("the old password is wrong", authenticated=True)
+                raise Denied(say("accounts.old_wrong"), authenticated=True)
             self._throttle.succeeded(caller.username, source)
             if new == old:
-                raise Invalid("the new password is the old one")
+                raise Invalid(say("accounts.new_is_old"))
             _check_password(user.username, new)
             changed = replace(user, password_hash=await self._hash(new))
             await self._save(changed)
@@ -262,7 +263,7 @@ class AccountService:
     async def _existing(self, username: str) -> User:
         user = await self._store.load_user(username)
         if user is None:
-            raise NotFound(f"no user {username[:64]!r}")
+            raise NotFound(say("accounts.no_user", username=username[:64]))
         return user
 
     async def _keep_an_admin(self, leaving: User) -> None:
@@ -270,7 +271,7 @@ class AccountService:
             return
         others = (found for found in await self._store.load_users() if found.username != leaving.username)
         if not any(_is_active_admin(found) for found in others):
-            raise Conflict(f"{leaving.username} is the last administrator: make another user an administrator first")
+            raise Conflict(say("accounts.last_admin", username=leaving.username))
 
     async def audit(self, caller: Caller, action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
         """Keeps who did what to whom; a failure is logged and stops nobody's work."""
@@ -281,16 +282,16 @@ class AccountService:
 
     def _claims(self, token: str) -> dict[str, Any]:
         if not token:
-            raise Denied("log in first: POST /api/v1/login, then send Authorization: Bearer <token>")
+            raise Denied(say("accounts.log_in"))
         if len(token) > _LONGEST_TOKEN:
-            raise Denied("the token is malformed: log in again")
+            raise Denied(say("accounts.token_malformed"))
         try:
             claims = jwt.decode(token, OctKey.import_key(self._key), algorithms=[_ALGORITHM]).claims
             expires = float(claims["exp"])
         except (JoseError, ValueError, KeyError, TypeError):
-            raise Denied("the token is malformed or was signed by another server: log in again") from None
+            raise Denied(say("accounts.token_foreign")) from None
         if self._clock.utc().timestamp() >= expires:
-            raise Denied("the login has expired: log in again")
+            raise Denied(say("accounts.login_expired"))
         return dict(claims)
 
     async def _user(self, username: str) -> User | None:
@@ -325,7 +326,7 @@ class AccountService:
 
     async def _matches(self, user: User, password: str) -> bool:
         if self._waiting >= _HASHES_WAITING:
-            raise Unavailable("too many logins at once: try again in a few seconds")
+            raise Unavailable(say("accounts.logins_full"))
         self._waiting += 1
         try:
             async with self._hashing:

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from gb28181.errors import Gb28181Error
+from gb28181.texts.text import say
 
 _SOURCE_FACTOR: Final = 6
 _ENTRIES: Final = 20_000
@@ -24,7 +25,7 @@ class TooManyAttempts(Gb28181Error):
     """
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"too many login attempts from this address: try again in {retry_after_s:.0f} s")
+        super().__init__(say("accounts.too_many_attempts", retry_after_s=retry_after_s))
         self.retry_after_s = retry_after_s
 
 
@@ -57,9 +58,7 @@ class RateLimit:
         level, at = self._buckets.get(caller, (self._burst, now))
         level = min(self._burst, level + max(0.0, now - at) * self._per_s)
         if level < 1:
-            raise TooManyRequests(
-                f"more than {self._per_s:g} requests a second (http.requests_per_s): ask less often", (1 - level) / self._per_s
-            )
+            raise TooManyRequests(say("accounts.too_many_requests", per_s=self._per_s), (1 - level) / self._per_s)
         self._buckets[caller] = (level - 1, now)
         self._buckets.move_to_end(caller)
         while len(self._buckets) > _ENTRIES:

@@ -40,6 +40,7 @@ from gb28181.manscdp.commands.alarm import AlarmNotify, AlarmResponse
 from gb28181.ports import AlarmStore, Devices
 from gb28181.router import Inbound
 from gb28181.subscription.model import SubscriptionChanged, Topic
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class AlarmService:
         """
         found = self._recent.get(alarm_id) or await self._store.alarm(alarm_id)
         if found is None:
-            raise NotFound(f"there is no alarm {alarm_id}; alarms are kept for alarm.keep_days")
+            raise NotFound(say("alarm.unknown", alarm_id=alarm_id))
         return found
 
     def floods(self) -> dict[DeviceId, int]:
@@ -160,11 +161,11 @@ class AlarmService:
             Invalid: The note is too long.
         """
         if len(note) > _LONGEST_NOTE:
-            raise Invalid(f"a note has at most {_LONGEST_NOTE} characters")
+            raise Invalid(say("alarm.note_length", longest=_LONGEST_NOTE))
         async with self._acknowledging:
             alarm = await self.alarm(alarm_id)
             if alarm.acknowledged_by:
-                raise Conflict(f"alarm {alarm_id} was acknowledged by {alarm.acknowledged_by} already")
+                raise Conflict(say("alarm.acknowledged", alarm_id=alarm_id, acknowledged_by=alarm.acknowledged_by))
             alarm = replace(alarm, acknowledged_by=user, acknowledged_at=self._clock.utc(), note=note.strip())
             await self._store.save_alarm_now(alarm)
             if alarm_id in self._recent:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from gb28181.errors import Invalid
+from gb28181.texts.text import say
 
 _MAC_BYTES: Final = 9
 _LONGEST: Final = 1024
@@ -43,7 +44,7 @@ class Cursors:
             raw = b""
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not body or not hmac.compare_digest(mac, self._mac(body)):
-            raise Invalid("this cursor is not one that this list gave: begin again without a cursor")
+            raise Invalid(say("http.cursor"))
         return tuple(json.loads(body))
 
     def page(self, rows: Iterable[T], *, key: Callable[[T], K], limit: int, cursor: str | None) -> tuple[list[T], str | None]:

@@ -29,7 +29,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Denied, Gb28181Error, WireError
 from gb28181.ids import DeviceId
 from gb28181.texts.language import Language, accepted
-from gb28181.texts.text import rendered
+from gb28181.texts.text import rendered, say
 
 PREFIX: Final = "/api/v1"
 SERVICES: Final = web.AppKey("services", Services)
@@ -225,7 +225,7 @@ def bearer(request: web.Request) -> str:
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
     if header and scheme.lower() != "bearer":
-        raise Denied("the Authorization header must be: Bearer <token>")
+        raise Denied(say("accounts.bearer"))
     return token.strip()
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from gb28181.catalog.model import Job
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
+from gb28181.texts.text import say
 
 _MAX_JOBS: Final = 2000
 
@@ -34,7 +35,7 @@ class Jobs:
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:32]}, or it ended long ago")
+            raise NotFound(say("catalog.no_job", job_id=job_id[:32]))
         return job
 
     def progress(self, job_id: str, *, received: int, announced: int | None) -> None:

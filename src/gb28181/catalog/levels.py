@@ -23,6 +23,7 @@ from gb28181.device.model import Device
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.ports import Devices
+from gb28181.texts.text import say
 
 #: Work between two turns of the loop.
 _SLICE_S: Final = 0.005
@@ -216,7 +217,7 @@ class Levels:
         if device_id:
             return self._divisions_of(DeviceId(device_id), code)
         if code and not self._regions.has(code):
-            raise NotFound(f"there is no division {code}: nothing stands in it any more")
+            raise NotFound(say("catalog.no_division", code=code))
         places = [self._region_place(below, counts) for below, counts in self._regions.below(code).items()]
         slices = _Slices()
         for owner in list(self._regions.devices(code)):

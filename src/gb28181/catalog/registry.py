@@ -18,6 +18,7 @@ from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem
+from gb28181.texts.text import say
 
 #: Parents of the items of one answer by identifier, in the order in which they were named.
 Parents = dict[DeviceId, tuple[str, ...]]
@@ -89,7 +90,7 @@ class Registry:
         """
         channel = self.of_device(key.device_id).get(key.channel_id)
         if channel is None:
-            raise NotFound(f"there is no channel {key}")
+            raise NotFound(say("catalog.no_channel", key=key))
         return channel
 
     def owners(self, channel_id: DeviceId) -> list[DeviceId]:

@@ -30,6 +30,7 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
 from gb28181.ports import ChannelStore, Devices, SipRequest
 from gb28181.router import Inbound
+from gb28181.texts.text import say
 
 _TICK_S: Final = 0.5
 _INDEX_S: Final = 0.05
@@ -230,11 +231,11 @@ class CatalogService:
             changes["alias"] = _alias(alias)
         if recording_mode is not None:
             if recording_mode not in ("", "always", "off"):
-                raise Invalid(f"recording mode {recording_mode!r}: expected always, off or nothing")
+                raise Invalid(say("recording.mode", recording_mode=recording_mode))
             changes["recording_mode"] = recording_mode
         if retention_hours is not None:
             if not 0 <= retention_hours < 1e6:
-                raise Invalid(f"retention of {retention_hours} hours: expected 0 (the default) or more")
+                raise Invalid(say("recording.retention", retention_hours=retention_hours))
             changes["retention_hours"] = float(retention_hours)
         channel = replace(self._registry.get(key), **changes)
         self._registry.put(channel)
@@ -353,5 +354,5 @@ class CatalogService:
 def _alias(text: str) -> str:
     text = text.strip()
     if len(text) > _MAX_ALIAS or not text.isprintable():
-        raise Invalid(f"a name has at most {_MAX_ALIAS} printable characters")
+        raise Invalid(say("catalog.alias_length", longest=_MAX_ALIAS))
     return text

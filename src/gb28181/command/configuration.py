@@ -26,6 +26,7 @@ from gb28181.manscdp.commands.config import (
 )
 from gb28181.manscdp.edition import Edition
 from gb28181.ports import Channels, Devices
+from gb28181.texts.text import say
 
 #: Every type by the name that it has as a field and in the API.
 TYPES: Final[Mapping[str, ConfigType]] = {kind.name.lower(): kind for kind in ConfigType}
@@ -107,7 +108,7 @@ class Configurations:
             NotInEdition, NotFound, CommandFailed: As of `Exchanges.control`.
         """
         if block not in TYPES or block not in DeviceConfig.__dataclass_fields__ or block == "snap_shot_config":
-            raise Invalid(f"{block} cannot be written; pictures are ordered as snapshots")
+            raise Invalid(say("command.read_only_block", block=block))
         failure: CommandFailed | None = None
         content: dict[str, Any] = {block: value}
         for target in self._targets(device_id, channel_id):

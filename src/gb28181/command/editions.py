@@ -8,6 +8,7 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.edition import Edition
 from gb28181.manscdp.element import lacking
 from gb28181.ports import Devices
+from gb28181.texts.text import say
 
 
 def spoken(devices: Devices, device_id: DeviceId) -> Edition:
@@ -34,7 +35,4 @@ def demand(devices: Devices, device_id: DeviceId, command: object) -> None:
 
 def too_old(device_id: str, what: str, edition: Edition) -> NotInEdition:
     """The error of a device whose edition lacks `what`."""
-    return NotInEdition(
-        f"device {device_id} speaks edition {edition}: {what} is not available; if it is newer than it says, set the edition "
-        "of its profile"
-    )
+    return NotInEdition(say("command.edition", device_id=device_id, edition=edition, what=what))

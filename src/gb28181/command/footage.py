@@ -23,6 +23,7 @@ from gb28181.exchange import Exchanges
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.record import RecordInfoQuery, RecordInfoResponse, RecordItem
 from gb28181.ports import Devices
+from gb28181.texts.text import say
 
 _MOST_DAYS: Final = 31
 """Days of one search."""
@@ -90,9 +91,9 @@ class FootageSearch:
         """
         days = list(days_of(wish.start, wish.end))
         if not days:
-            raise Invalid("the end of the range does not lie behind its start")
+            raise Invalid(say("recording.end_before_start"))
         if len(days) > _MOST_DAYS:
-            raise Invalid(f"the range touches {len(days)} days, at most {_MOST_DAYS} are asked for at once")
+            raise Invalid(say("recording.too_many_days", days=len(days), most=_MOST_DAYS))
         demand(self._devices, key.device_id, self._query(key, wish, *days[0]))
         asked_at = self._clock.utc()
         until = self._monotonic() + _WHOLE_S

@@ -22,6 +22,7 @@ from gb28181.command.progress import Event, advance
 from gb28181.errors import Conflict, NotFound, StorageError, Unavailable
 from gb28181.ids import DeviceId
 from gb28181.ports import OrderStore
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Orders:
         """Raises: NotFound: There is none, or it was long ago."""
         order = self._orders.get(order_id)
         if order is None:
-            raise NotFound(f"there is no order {order_id[:40]}, or it ended long ago")
+            raise NotFound(say("command.no_order", order_id=order_id[:40]))
         return order
 
     def find(self, order_id: str) -> Order | None:
@@ -85,11 +86,11 @@ class Orders:
         """
         mine = list(self.open(device_id))
         if kind in _ALONE and (other := next((order for order in mine if order.kind in _ALONE), None)) is not None:
-            raise Conflict(f"device {device_id} has a {other.kind} under way (order {other.order_id}): wait for its end")
+            raise Conflict(say("command.order_under_way", device_id=device_id, kind=other.kind, order_id=other.order_id))
         if len(mine) >= _MOST_OPEN_OF_DEVICE:
-            raise Conflict(f"device {device_id} has {len(mine)} orders under way: wait for their end")
+            raise Conflict(say("command.device_orders_full", device_id=device_id, mine=len(mine)))
         if sum(1 for _ in self.open()) >= _MOST_OPEN:
-            raise Unavailable(f"{_MOST_OPEN} orders are under way: wait for the end of some")
+            raise Unavailable(say("command.orders_full", most=_MOST_OPEN))
         now = self._clock.utc()
         order = Order(
             secrets.token_hex(16),

@@ -51,6 +51,7 @@ from gb28181.manscdp.element import Result
 from gb28181.messages import Transfer
 from gb28181.ports import Channels, Deposit, Devices, OrderStore
 from gb28181.router import Inbound
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -347,7 +348,7 @@ class CommandService:
         self._shared[key] = (now, answer)
         if not self._start(_answer(answer, ask(device_id, _target(device_id, channel_id)))):
             answer.cancel()
-            raise Unavailable("too many commands to devices are under way: try again later")
+            raise Unavailable(say("command.too_many"))
         return await asyncio.shield(answer)
 
 

@@ -23,6 +23,7 @@ from gb28181.manscdp.commands.config import DeviceConfig
 from gb28181.manscdp.commands.config_blocks import SnapShotConfig
 from gb28181.manscdp.commands.notify import UploadSnapShotFinished
 from gb28181.ports import Deposit, Devices
+from gb28181.texts.text import say
 
 #: After its report a device may still be sending its last picture.
 _LATE_S: Final = 10.0
@@ -94,7 +95,7 @@ class Snapshots:
         """Raises: NotFound: It is no order for pictures."""
         order = self._orders.get(order_id)
         if order.kind != "snapshot":
-            raise NotFound(f"order {order_id[:40]} is no order for pictures")
+            raise NotFound(say("command.no_picture_order", order_id=order_id[:40]))
         return order
 
     async def finished(self, device_id: DeviceId, report: UploadSnapShotFinished) -> None:

@@ -25,6 +25,7 @@ from gb28181.manscdp.commands.control import DeviceControl, DeviceUpgrade
 from gb28181.manscdp.commands.notify import DeviceUpgradeResult
 from gb28181.manscdp.element import Result
 from gb28181.ports import Deposit, Devices
+from gb28181.texts.text import say
 
 MOST_FIRMWARES: Final = 50
 """Firmware files that are kept."""
@@ -79,7 +80,7 @@ class Upgrades:
             StorageError: It cannot be written.
         """
         if len(await self._deposit.firmwares()) >= MOST_FIRMWARES:
-            raise Conflict(f"{MOST_FIRMWARES} firmware files are kept: remove one that is not needed any more")
+            raise Conflict(say("command.firmwares_full", most=MOST_FIRMWARES))
         firmware = Firmware(secrets.token_hex(16), name, version, manufacturer, self._clock.utc())
         await self._deposit.describe_firmware(firmware)
         return firmware
@@ -92,7 +93,7 @@ class Upgrades:
         await self._deposit.firmware(firmware_id)
         for order in self._orders.open(None, "upgrade"):
             if _of(order.detail).firmware_id == firmware_id:
-                raise Conflict(f"device {order.device_id} is taking it (order {order.order_id}): wait for its end")
+                raise Conflict(say("command.firmware_taken", device_id=order.device_id, order_id=order.order_id))
         await self._deposit.remove_firmware(firmware_id)
 
     # --- orders ----------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class Upgrades:
         firmware = await self._deposit.firmware(firmware_id)
         demand(self._devices, device_id, _command(target, firmware, "http://", "0" * 32))
         if not firmware.is_stored:
-            raise NotFound("the file of this firmware has not been stored yet: send it to its `upload_url`")
+            raise NotFound(say("command.firmware_missing"))
         url = self._base_url(device_id)
         registration = self._devices.get(device_id).registration
         detail = UpgradeDetail(

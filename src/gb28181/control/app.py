@@ -66,6 +66,7 @@ from gb28181.sip.io.server import SipServer
 from gb28181.sip.trace import Trace
 from gb28181.storage.io.deposit import Deposit, DepositThreads
 from gb28181.subscription.service import SubscriptionService
+from gb28181.texts.text import say
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -357,7 +358,7 @@ class Control:
             return http.device_url
         port = self._folder.edge_port()
         if not port:
-            raise Unavailable("the edge is being started again: try once more in a few seconds")
+            raise Unavailable(say("server.edge_restarting"))
         route = self.devices.route(device_id)
         host = self.sip.local_for(route.remote, route.transport).host
         return f"{'https' if http.certificate else 'http'}://{Address(host, port)}"

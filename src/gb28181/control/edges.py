@@ -13,6 +13,7 @@ from gb28181.errors import Unavailable, WireError
 from gb28181.frames import FrameReader, encode
 from gb28181.ids import DeviceId
 from gb28181.messages import PlaybackControl, Transfer, Viewers, WantStream
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class EdgeListener:
             Unavailable: None is connected now.
         """
         if self._newest is None or self._newest.is_closing():
-            raise Unavailable("the edge is being started again: try once more in a few seconds")
+            raise Unavailable(say("server.edge_restarting"))
         self._newest.write(encode(message))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -43,6 +43,7 @@ from gb28181.messages import (
 )
 from gb28181.ports import Receiver
 from gb28181.session.model import IngestDown, IngestUp
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class IngestLink:
             Unavailable: The ingest is away, refused, or did not answer within 10 s.
         """
         if self._writer is None:
-            raise Unavailable(f"{self.name} is not running: it is being restarted, try again in a few seconds")
+            raise Unavailable(say("server.ingest_restarting", name=self.name))
         number = next(self._numbers)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._requests[number] = future
@@ -109,13 +110,15 @@ class IngestLink:
             async with asyncio.timeout(_REQUEST_S):
                 answer = await future
         except TimeoutError:
-            raise Unavailable(f"{self.name} did not answer within {_REQUEST_S:.0f} s: it is overloaded or hangs") from None
+            raise Unavailable(say("server.ingest_silent", name=self.name, seconds=_REQUEST_S)) from None
         finally:
             self._requests.pop(number, None)
         if isinstance(answer, Failed):
             raise Unavailable(answer.message)
         if not isinstance(answer, expect):
-            raise Unavailable(f"{self.name} answered {type(answer).__name__}, expected {expect.__name__}")
+            raise Unavailable(
+                say("server.ingest_answer", name=self.name, answered=type(answer).__name__, expected=expect.__name__)
+            )
         return answer
 
     async def _serve(self) -> None:
@@ -228,7 +231,7 @@ class IngestLinks:
     async def open_receiver(self, stream_id: str, key: ChannelKey, *, transport: MediaTransport, ssrc: int) -> Receiver:
         up = [link for link in self.links.values() if link.is_up]
         if not up:
-            raise Unavailable("no media process is running: it is being restarted, try again in a few seconds")
+            raise Unavailable(say("server.no_ingest_restarting"))
         link = min(up, key=lambda link: link.assigned)
         link.assigned += 1
         opened = await link.ask(

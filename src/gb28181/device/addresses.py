@@ -26,6 +26,7 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.device import DeviceStatusQuery
 from gb28181.ports import Signalling, SipRequest
 from gb28181.router import Admission
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -85,12 +86,9 @@ class Addresses:
         """
         device_id, registration = peer.device.device_id, peer.device.registration
         if registration is None or not self._presence.is_online(device_id):
-            raise Unreachable(f"device {device_id} is offline: check its power, its network and its SIP settings")
+            raise Unreachable(say("device.offline", device_id=device_id))
         if not peer.is_confirmed:
-            raise Unreachable(
-                f"device {device_id} registered before the restart from {registration.route.remote} and was not heard since: "
-                "waiting for its keepalive"
-            )
+            raise Unreachable(say("device.unheard", device_id=device_id, remote=registration.route.remote))
         return self._way(peer.device, registration)
 
     def target(self, device: Device, route: Route) -> Target:
@@ -109,8 +107,7 @@ class Addresses:
         place = literal_address(registration.contact)
         if place is None or place[0] != route.remote.host:
             raise Unreachable(
-                f"device {device.device_id} has closed its TCP connection, and its Contact {registration.contact} is not where "
-                f"it came from ({route.remote.host}): it is reached when it connects again"
+                say("device.tcp_closed", device_id=device.device_id, contact=registration.contact, host=route.remote.host)
             )
         return dataclasses.replace(route, remote=Address(*place), connection=0)
 

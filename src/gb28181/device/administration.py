@@ -16,6 +16,7 @@ from gb28181.errors import Conflict, Invalid, WireError
 from gb28181.ids import device_id as checked_id
 from gb28181.ports import DeviceStore, Secrets
 from gb28181.sip.uri import parse_uri
+from gb28181.texts.text import say
 
 _MOST_NETWORKS = 64
 
@@ -66,7 +67,7 @@ class Administration:
         except WireError as error:
             raise Invalid(error.reason) from None
         if identifier in self._directory:
-            raise Conflict(f"device {identifier} exists already")
+            raise Conflict(say("device.exists", identifier=identifier))
         device = Device(identifier, name=_name(name), password=self._sealed(password), created_at=self._clock.utc())
         peer = self._directory.add(device)
         self._quarantine.remove(identifier)
@@ -83,7 +84,7 @@ class Administration:
         """
         stranger = self._quarantine.get(device_id)
         if not password and stranger.reason != "unknown":
-            raise Invalid(f"{stranger.device_id} {_WITHOUT[stranger.reason]}: give the SIP password that it is set to")
+            raise Invalid(say("device.give_password", device_id=stranger.device_id, why=_WITHOUT[stranger.reason]))
         return await self.provision(stranger.device_id, name=name, password=password)
 
     async def update(self, device_id: str, change: DeviceChange) -> Device:
@@ -144,20 +145,20 @@ def redirect_uri(text: str, server_id: str) -> str:
         return ""
     uri = parse_uri(text)
     if uri is None or not uri.user or not uri.host or len(text) > MAX_TEXT:
-        raise Invalid(f"redirect {text[:80]!r} is no SIP URI: expected sip:34020000002000000002@192.0.2.1:5060")
+        raise Invalid(say("device.redirect_uri", text=text[:80]))
     if uri.user == server_id:
-        raise Invalid(f"redirect {text[:80]!r} names this server: a device that is sent on to itself never registers")
+        raise Invalid(say("device.redirect_self", text=text[:80]))
     return text
 
 
 def _name(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_TEXT or not text.isprintable():
-        raise Invalid(f"a name has at most {MAX_TEXT} printable characters")
+        raise Invalid(say("device.name_length", most=MAX_TEXT))
     return text
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     if len(texts) > _MOST_NETWORKS:
-        raise Invalid(f"{len(texts)} networks, a device has at most {_MOST_NETWORKS}")
+        raise Invalid(say("device.networks_full", texts=len(texts), most=_MOST_NETWORKS))
     return checked_networks(texts)

@@ -18,6 +18,7 @@ from gb28181.device.profile import Profiles
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.ports import DeviceStore
+from gb28181.texts.text import say
 
 #: What decides about a device's profile.
 _TELLING: Final = frozenset({"manufacturer", "model", "user_agent", "gb_version", "edition_hint", "overrides"})
@@ -93,7 +94,7 @@ class Directory:
         """
         peer = self.find(device_id)
         if peer is None:
-            raise NotFound(f"there is no device {device_id[:64]}")
+            raise NotFound(say("device.unknown", device_id=device_id[:64]))
         return peer
 
     def at(self, place: Address) -> Iterable[DeviceId]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from gb28181.errors import Invalid
+from gb28181.texts.text import say
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -42,4 +43,4 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
-        raise Invalid(f"{text[:60]!r} is no network: expected 192.0.2.0/24, an address, or fd00::/8") from None
+        raise Invalid(say("device.network", text=text[:60])) from None

@@ -14,6 +14,7 @@ from gb28181.config import Settings
 from gb28181.device.model import NOTHING, Device, Edition, Profile, ProfileValue
 from gb28181.errors import Invalid
 from gb28181.manscdp.edition import edition_of
+from gb28181.texts.text import say
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,22 +74,22 @@ def checked(name: str, value: object) -> ProfileValue:
     """
     kind = _KINDS.get(name)
     if kind is None:
-        raise Invalid(f"a profile has no {name!r}, it has: {', '.join(_KINDS)}")
+        raise Invalid(say("device.profile_field", name=name, known=", ".join(_KINDS)))
     if get_origin(kind) is Literal:
         if value in (choices := get_args(kind)):
             return cast("str", value)
-        raise Invalid(f"{name} is {str(value)[:40]!r}, expected one of: {', '.join(choices)}")
+        raise Invalid(say("device.profile_choice", name=name, value=str(value)[:40], choices=", ".join(choices)))
     if kind is bool:
         if isinstance(value, bool):
             return value
-        raise Invalid(f"{name} is {str(value)[:40]!r}, expected true or false")
+        raise Invalid(say("device.profile_flag", name=name, value=str(value)[:40]))
     if kind is str:
         if isinstance(value, str):
             return value
-        raise Invalid(f"{name} is {str(value)[:40]!r}, expected a text")
+        raise Invalid(say("device.profile_text", name=name, value=str(value)[:40]))
     low, high = RANGES[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise Invalid(f"{name} is {str(value)[:40]!r}, expected a number from {low:g} to {high:g}")
+        raise Invalid(say("device.profile_number", name=name, value=str(value)[:40], low=low, high=high))
     return int(value) if kind is int else float(value)
 
 
@@ -149,7 +150,7 @@ class Profiles:
                 continue
             found[name] = checked(name, value)
             if name == "vendor" and value not in self._rows:
-                raise Invalid(f"there is no vendor {str(value)[:40]!r}, known are: {', '.join(self._rows)}")
+                raise Invalid(say("device.no_vendor", value=str(value)[:40], known=", ".join(self._rows)))
         return MappingProxyType(found) if found else NOTHING
 
     def resolve(self, device: Device) -> Profile:
@@ -196,9 +197,9 @@ def _configured(name: str, fields: Mapping[str, Any], row: Vendor | None) -> Ven
     try:
         wanted = {key: checked(key, value) for key, value in changes.items() if key != "vendor"}
     except Invalid as error:
-        raise Invalid(f"configuration: profiles.{name}: {error}") from None
+        raise Invalid(say("start.profile", name=name, error=error)) from None
     if not isinstance(match, list | tuple) or not all(isinstance(token, str) and token.strip() for token in match):
-        raise Invalid(f'configuration: profiles.{name}: match is {str(match)[:40]!r}, expected texts such as ["example cam"]')
+        raise Invalid(say("start.profile_match", name=name, match=str(match)[:40]))
     return dataclasses.replace(
         row, tokens=tuple(token.strip().lower() for token in match), changes=MappingProxyType({**row.changes, **wanted})
     )

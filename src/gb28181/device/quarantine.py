@@ -15,6 +15,7 @@ from typing import Final
 from gb28181.device.model import Stranger, StrangerReason
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
+from gb28181.texts.text import say
 
 MOST: Final = 1000
 
@@ -57,7 +58,7 @@ class Quarantine:
         identifier = DeviceId(device_id)
         found = self._proved.get(identifier) or self._unproved.get(identifier)
         if found is None:
-            raise NotFound(f"{device_id[:64]} is not in quarantine: it was accepted, removed, or has not tried since our start")
+            raise NotFound(say("device.not_in_quarantine", device_id=device_id[:64]))
         return found
 
     def remove(self, device_id: str) -> None:

@@ -26,6 +26,7 @@ from gb28181.ports import Devices, PositionStore
 from gb28181.position.coordinates import is_place, to_wgs84
 from gb28181.position.model import Position, PositionReported, PtzPositionReported
 from gb28181.router import Inbound
+from gb28181.texts.text import say
 
 _MOST: Final = 200_000
 _MOST_OF_ONE: Final = 20_000
@@ -99,7 +100,7 @@ class PositionService:
         """
         place = self._places.get(key)
         if place is None:
-            raise NotFound(f"channel {key} has not told where it is: subscribe to mobile_position, and check its receiver")
+            raise NotFound(say("alarm.no_position", key=key))
         return place.position
 
     def positions(self) -> list[Position]:

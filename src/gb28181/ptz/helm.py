@@ -12,6 +12,7 @@ from typing import Final, Literal
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Unavailable
 from gb28181.ptz.model import Holder, Motion
+from gb28181.texts.text import say
 
 #: Cameras that are steered, or were a few seconds ago, or are locked.
 _MOST: Final = 10_000
@@ -181,7 +182,7 @@ class Helm:
 
     def _seat(self, key: ChannelKey) -> _Seat:
         if key not in self._seats and len(self._seats) >= _MOST:
-            raise Unavailable(f"{_MOST} cameras are steered or locked already: try again later")
+            raise Unavailable(say("ptz.helm_full", most=_MOST))
         return self._seats.setdefault(key, _Seat())
 
     def _tidy(self, key: ChannelKey) -> None:

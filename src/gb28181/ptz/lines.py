@@ -22,6 +22,7 @@ from gb28181.manscdp.commands.control import DeviceControl
 from gb28181.manscdp.ptz_code import LENS_STOP, STOP, Lens, Move, PtzAction
 from gb28181.ports import MovingNotes
 from gb28181.ptz.model import Motion
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class Lines:
 
     async def _run(self, key: ChannelKey, steps: Sequence[Step]) -> None:
         if self._closing:
-            raise Unavailable("the server is stopping: cameras are stopped, not moved")
+            raise Unavailable(say("ptz.stopping"))
         line = self._line(key)
         task = self._replace(key, line, self._sent(key, line, steps))
         number = line.number
@@ -196,7 +197,7 @@ class Lines:
             self._abandon(key, line, number, "caller_gone")
             raise
         if task.cancelled():
-            raise Conflict(f"{key}: a newer command, or the end of its lease, came before the camera answered this one")
+            raise Conflict(say("ptz.overtaken", key=key))
         if (failure := task.result()) is not None:
             self._abandon(key, line, number, "failed")
             raise failure
@@ -212,10 +213,10 @@ class Lines:
     ) -> asyncio.Task[Gb28181Error | None]:
         if line.task is not None:
             line.task.cancel()  # its transaction is given up: no copy of it follows
-        fault = Unavailable("the server failed on this command; its log names the cause")
+        fault = Unavailable(say("ptz.server_failed"))
         task = self._background.start(work, f"command to {key}", otherwise=fault)
         if task is None:
-            raise Unavailable("cameras are not steered before the server has started")
+            raise Unavailable(say("ptz.not_started"))
         line.task, line.stopping = task, stopping
         line.number = number = line.number + 1
         task.add_done_callback(lambda _done: self._done(key, line, number))

@@ -10,6 +10,7 @@ from typing import Final
 from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Conflict, Invalid
 from gb28181.manscdp.ptz_code import MAX_SPEED, MAX_ZOOM_SPEED, Direction, Lens, Move
+from gb28181.texts.text import say
 
 #: Speed of a movement whose caller names none.
 DEFAULT_SPEED: Final = 0.5
@@ -33,7 +34,7 @@ class Motion:
     def __post_init__(self) -> None:
         for axis in AXES:
             if not -1.0 <= getattr(self, axis) <= 1.0:
-                raise Invalid(f"speed of {axis} is {getattr(self, axis)!r}, expected -1 to 1")
+                raise Invalid(say("ptz.speed_signed", axis=axis, value=getattr(self, axis)))
 
     @property
     def turns(self) -> bool:
@@ -103,13 +104,13 @@ def motion_of(action: str, speeds: float | Mapping[str, float] | None = None) ->
         Invalid: No such action or axis, or a speed is not in 0..1.
     """
     if action not in ACTIONS:
-        raise Invalid(f"there is no action {action[:40]!r}, expected one of: {', '.join(ACTIONS)}")
+        raise Invalid(say("ptz.no_action", action=action[:40], known=", ".join(ACTIONS)))
     named = speeds if isinstance(speeds, Mapping) else dict.fromkeys(AXES, DEFAULT_SPEED if speeds is None else speeds)
     if unknown := set(named) - set(AXES):
-        raise Invalid(f"there is no axis {min(unknown)[:40]!r}, expected: {', '.join(AXES)}")
+        raise Invalid(say("ptz.no_axis", axis=min(unknown)[:40], known=", ".join(AXES)))
     for axis, speed in named.items():
         if not 0.0 < speed <= 1.0:
-            raise Invalid(f"speed of {axis} is {speed!r}, expected more than 0 and at most 1")
+            raise Invalid(say("ptz.speed_positive", axis=axis, speed=speed))
     return Motion(**{axis: sign * named.get(axis, DEFAULT_SPEED) for axis, sign in ACTIONS[action].items()})
 
 

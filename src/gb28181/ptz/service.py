@@ -29,6 +29,7 @@ from gb28181.ptz.helm import Change, Helm, Taken
 from gb28181.ptz.lines import Lines, Step
 from gb28181.ptz.memory import addressee
 from gb28181.ptz.model import STILL, Box, Held, Holder, Home, Motion, PtzChanged, PtzState
+from gb28181.texts.text import say
 
 #: One try of a command. Over UDP that is four datagrams: at 0, 0.5, 1.5 and 3.5 s.
 TRY_S: Final = 4.0
@@ -315,7 +316,5 @@ def checked_name(text: str) -> str:
     """
     text = text.strip()
     if not text.isprintable() or len(text.encode("gb18030", errors="replace")) > MOST_NAME:
-        raise Invalid(
-            f"the name {text[:40]!r} has more than {MOST_NAME} bytes of GB 18030 (16 Chinese characters), or no letters"
-        )
+        raise Invalid(say("ptz.preset_name", text=text[:40], most=MOST_NAME))
     return text

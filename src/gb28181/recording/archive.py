@@ -18,6 +18,7 @@ from gb28181.errors import Invalid
 from gb28181.ports import Channels, SegmentStore
 from gb28181.recording.model import Gap, GapTotal
 from gb28181.recording.service import RecordingService, RecordingStatus
+from gb28181.texts.text import say
 
 _DAY_US: Final = 86_400_000_000
 _OPEN_GAPS: Final = 10_000
@@ -156,7 +157,7 @@ def first_of(month: str) -> date:
     """
     found = _MONTH.fullmatch(month)
     if found is None or not 1970 <= int(found[1]) < 9999:
-        raise Invalid(f"not a month: {month[:20]!r}, expected one such as 2026-11")
+        raise Invalid(say("recording.month", month=month[:20]))
     return date(int(found[1]), int(found[2]), 1)
 
 
@@ -172,6 +173,6 @@ def zone_of(text: str) -> timezone:
         return UTC
     found = _ZONE.fullmatch("+" + text[1:] if text[0] == " " else text)  # a "+" in a query string arrives as a blank
     if found is None:
-        raise Invalid(f"not a zone: {text[:20]!r}, expected an offset such as +08:00")
+        raise Invalid(say("recording.zone", text=text[:20]))
     offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return timezone(-offset if found[1] == "-" else offset)

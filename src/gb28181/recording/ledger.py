@@ -20,6 +20,7 @@ from gb28181.messages import SegmentClosed
 from gb28181.ports import Devices, SegmentStore, Streams
 from gb28181.recording.model import Gap, Segment, SegmentStored, Span, coverage, merged
 from gb28181.session.model import StreamDown
+from gb28181.texts.text import say
 
 _US: Final = 1_000_000
 _LONGEST_QUERY_US: Final = 62 * 86400 * _US
@@ -96,9 +97,9 @@ class Ledger:
             Invalid: The range is empty or longer than 62 days.
         """
         if end <= start:
-            raise Invalid("the range is empty: end must lie after start")
+            raise Invalid(say("recording.range_empty"))
         if end - start > _LONGEST_QUERY_US:
-            raise Invalid("the range is longer than 62 days: ask for it in parts")
+            raise Invalid(say("recording.range_long"))
         page = await self._store.segments_between(key, start, end, limit=limit + 1, after=after)
         more = len(page) > limit
         page = page[:limit]

@@ -32,6 +32,7 @@ from gb28181.recording.model import (
     RecordingMode,
 )
 from gb28181.session.model import IngestUp, StreamDown
+from gb28181.texts.text import say
 
 _PER_DEVICE: Final = 4
 _AT_ONCE: Final = 200
@@ -135,7 +136,7 @@ class RecordingService:
             Invalid: Unknown mode.
         """
         if mode not in ("always", "off"):
-            raise Invalid(f"recording mode {mode!r} is unknown, expected always or off")
+            raise Invalid(say("recording.mode_unknown", mode=mode))
         self._channels.channel(key)
         wanted: RecordingMode = "always" if mode == "always" else "off"
         await self._channels.change(key, recording_mode=wanted, retention_hours=retention_hours)

@@ -17,6 +17,7 @@ from gb28181.clock import Clock, rfc3339
 from gb28181.errors import Invalid, NotFound
 from gb28181.messages import PlaybackControl
 from gb28181.recording.model import Span
+from gb28181.texts.text import say
 
 Action = Literal["pause", "resume", "seek", "speed"]
 SLOWEST: Final = 0.25
@@ -85,7 +86,7 @@ class PlaybackService:
             NotFound: Nothing is recorded there; names the nearest recording.
         """
         if end <= start:
-            raise Invalid(f"the end {rfc3339(end)} is not after the start {rfc3339(start)}")
+            raise Invalid(say("recording.end_not_after", end=rfc3339(end), start=rfc3339(start)))
         if not await self._recorded(key, start, end):
             raise NotFound(await self._nearest(key, start, end))
         now = self._clock.utc()
@@ -117,11 +118,11 @@ class PlaybackService:
         """
         session = self.find(session_id)
         if session is None:
-            raise NotFound(f"no playback session {session_id[:40]!r}: it was closed or has expired")
+            raise NotFound(say("recording.no_playback", session_id=session_id[:40]))
         if action == "seek" and (position is None or not session.start <= position < session.end):
-            raise Invalid(f"expected a position from {rfc3339(session.start)} to before {rfc3339(session.end)}")
+            raise Invalid(say("recording.position", start=rfc3339(session.start), end=rfc3339(session.end)))
         if action == "speed" and (speed is None or not SLOWEST <= speed <= FASTEST):
-            raise Invalid(f"expected a speed from {SLOWEST:g} to {FASTEST:g}")
+            raise Invalid(say("recording.speed", slowest=SLOWEST, fastest=FASTEST))
         self._tell(PlaybackControl(session_id, action, position, speed))
         if action == "speed" and speed is not None:
             session = replace(session, speed=speed)

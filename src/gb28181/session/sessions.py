@@ -10,6 +10,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
 from gb28181.errors import NotFound
 from gb28181.session.model import Session
+from gb28181.texts.text import say
 
 #: The edge says who watches at least every 5 s; silent for longer, it is not there, and nobody knows.
 _EDGE_SILENCE_S: Final = 15.0
@@ -52,7 +53,7 @@ class Sessions:
         """Raises: NotFound."""
         found = self._sessions.get(session_id)
         if found is None:
-            raise NotFound(f"no session {session_id}: it was closed, or nobody watched it for {self._idle_s:.0f} s")
+            raise NotFound(say("live.no_session", session_id=session_id, idle_s=self._idle_s))
         return found
 
     def of(self, key: ChannelKey) -> list[str]:

@@ -13,6 +13,7 @@ from gb28181.manscdp.commands.catalog import CatalogQuery
 from gb28181.manscdp.commands.position import MobilePositionQuery
 from gb28181.manscdp.commands.ptz import PTZPositionQuery
 from gb28181.subscription.model import SubscriptionKey, Topic
+from gb28181.texts.text import say
 
 _IDS: Final = 10_000
 _EDITION: Final[dict[Topic, tuple[Edition, ...]]] = {
@@ -27,7 +28,7 @@ def check_edition(topic: Topic, edition: Edition) -> None:
     """
     if edition not in _EDITION.get(topic, (edition,)):
         since = _EDITION[topic][0]
-        raise NotInEdition(f"this device speaks edition {edition}: {topic} is not available, it came with {since}")
+        raise NotInEdition(say("command.topic_edition", edition=edition, topic=topic, since=since))
 
 
 def event_of(topic: Topic, chance: float) -> str:

@@ -34,6 +34,7 @@ from gb28181.subscription.queries import check_edition
 from gb28181.subscription.registry import Entry, Registry
 from gb28181.subscription.renewal import pause_after, renewal_after
 from gb28181.subscription.schedule import Schedule
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class SubscriptionService:
         entry = self._registry.find(key)
         if entry is None:
             if len(self._registry.of_device(key.device_id)) >= _MOST_TARGETS:
-                raise Conflict(f"{_MOST_TARGETS} subscriptions of device {device_id}: subscribe to the device itself")
+                raise Conflict(say("alarm.targets_full", most=_MOST_TARGETS, device_id=device_id))
             entry = self._registry.put(Subscription(key))
         self._registry.change(entry, wish=wish, failures=0)
         self._consider(entry, 0.0, again=True)
@@ -382,4 +383,4 @@ def _target(text: str, device: DeviceId) -> str:
 def _check(wish: Wish) -> None:
     for name, value, allowed in (("expires_s", wish.expires_s, _EXPIRES_S), ("interval_s", wish.interval_s, _INTERVAL_S)):
         if value is not None and value not in allowed:
-            raise Invalid(f"{name} is {value}, expected {allowed.start} to {allowed.stop - 1} seconds")
+            raise Invalid(say("alarm.subscription_value", name=name, value=value, least=allowed.start, most=allowed.stop - 1))

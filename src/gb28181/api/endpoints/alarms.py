@@ -16,6 +16,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.clock import to_us
 from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
+from gb28181.texts.text import say
 
 #: What one request counts, and what one acknowledges.
 _MOST: Final = 100
@@ -229,7 +230,7 @@ def _filter(wanted: Wanted, acknowledged: bool | None) -> AlarmFilter:
 def _number(call: Call[None, None] | Call[None, Acknowledgement]) -> int:
     text = call.path["alarm_id"]
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BadRequest([{"location": "path.alarm_id", "message": "expected the number of an alarm"}])
+        raise BadRequest([{"location": "path.alarm_id", "message": say("alarm.number_expected")}])
     return int(text)
 
 

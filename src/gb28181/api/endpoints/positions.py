@@ -15,6 +15,7 @@ from gb28181.api.services import Services
 from gb28181.clock import to_us
 from gb28181.errors import Invalid, NotFound
 from gb28181.position.model import Position
+from gb28181.texts.text import say
 
 _LONGEST: Final = timedelta(days=31)
 
@@ -94,7 +95,7 @@ async def get_track(call: Call[TrackQuery, None]) -> PositionPage:
     """Lists where a channel was, oldest first; at most 31 days at once."""
     query, key = call.query, call.key
     if not timedelta(0) < query.end - query.start <= _LONGEST:
-        raise Invalid(f"a track from {query.start} to {query.end}: expected a range of more than 0 and at most 31 days")
+        raise Invalid(say("alarm.track_range", start=query.start, end=query.end))
     cursors = Cursors(call.services.link_key, f"track {key}")
     after: tuple[int, int] | None = None
     if query.cursor is not None:

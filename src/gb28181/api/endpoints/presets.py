@@ -12,6 +12,7 @@ from gb28181.api.routing import BadRequest, Call, Model, Route, route
 from gb28181.errors import Invalid
 from gb28181.manscdp.ptz_code import MAX_DATA, MAX_NUMBER, MAX_PRESET, Auxiliary, Cruise, Scan
 from gb28181.ptz.model import CruiseTrack, Home
+from gb28181.texts.text import say
 
 CHANNEL = "/devices/{device_id}/channels/{channel_id}"
 PRESET = CHANNEL + "/presets/{number}"
@@ -159,7 +160,7 @@ async def change_cruise(call: Call[None, CruiseChange]) -> None:
     """Sets speed or stay time of a cruise track."""
     number, body, ptz = _number(call), call.body, call.services.ptz
     if body.speed is None and body.stay_s is None:
-        raise Invalid("speed or stay_s is expected")
+        raise Invalid(say("ptz.speed_or_stay"))
     if body.speed is not None:
         await ptz.cruise(call.key, Cruise("speed", number, body.speed), holder(call), name=body.name)
     if body.stay_s is not None:
@@ -208,7 +209,7 @@ async def scan(call: Call[None, ScanRequest]) -> None:
     """Sets the borders or the speed of an automatic scan, or starts it; it goes on until `ptz/stop`."""
     number, body = _number(call), call.body
     if (body.action == "speed") != (body.speed is not None):
-        raise Invalid("action speed, and no other, needs a speed")
+        raise Invalid(say("ptz.speed_alone"))
     await call.services.ptz.scan(call.key, Scan(body.action, number, body.speed or 0), holder(call))
     await call.audit("ptz.scan", call.key, number=number, step=body.action)
 
@@ -244,7 +245,7 @@ def _cruise_answer(track: CruiseTrack) -> CruiseAnswer:
 def _number(call: Call[Any, Any], name: str = "number", *, least: int = 0, most: int = MAX_NUMBER) -> int:
     text = call.path[name]
     if not (text.isascii() and text.isdecimal() and len(text) <= 4 and least <= int(text) <= most):
-        raise BadRequest([{"location": f"path.{name}", "message": f"a number from {least} to {most} is expected"}])
+        raise BadRequest([{"location": f"path.{name}", "message": say("ptz.number_expected", least=least, most=most)}])
     return int(text)
 
 

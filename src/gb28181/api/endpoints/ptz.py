@@ -11,6 +11,7 @@ from gb28181.api.fields import Shown
 from gb28181.api.routing import Call, Model, Route, route
 from gb28181.errors import Invalid
 from gb28181.ptz.model import Box, Holder, Motion, PtzState, motion_of
+from gb28181.texts.text import say
 
 PTZ = "/devices/{device_id}/channels/{channel_id}/ptz"
 #: What a command to a device may end in, beside the usual: no such channel, held or of another edition, refused, gone, silent.
@@ -133,7 +134,7 @@ async def turn_to(call: Call[None, PreciseRequest]) -> None:
     """Turns a camera to a place in degrees (edition 2022)."""
     body = call.body
     if body.pan is None and body.tilt is None and body.zoom is None:
-        raise Invalid("one of pan, tilt and zoom is expected")
+        raise Invalid(say("ptz.axis_expected"))
     await call.services.ptz.turn_to(call.key, holder(call), pan=body.pan, tilt=body.tilt, zoom=body.zoom)
     await call.audit("ptz.precise", call.key, **body.model_dump(exclude_none=True))
 
@@ -193,7 +194,7 @@ def _motion(body: MoveRequest) -> Motion:
     if body.action != "move":
         return motion_of(body.action, speeds)
     if not isinstance(speeds, dict):
-        raise Invalid("action move expects a speed for each axis, such as {pan: -0.5, zoom: 1}")
+        raise Invalid(say("ptz.move_speeds"))
     return Motion(**speeds)
 
 

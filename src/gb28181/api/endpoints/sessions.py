@@ -15,6 +15,7 @@ from gb28181.api.views import SessionView
 from gb28181.clock import from_us, to_us
 from gb28181.errors import Denied, NotFound
 from gb28181.session.playback import FASTEST, SLOWEST, Playback
+from gb28181.texts.text import say
 
 
 class PlaybackView(Model):
@@ -60,7 +61,7 @@ async def change_session(call: Call[None, SessionChange]) -> PlaybackView:
     """Pauses, resumes, seeks or changes the speed of a playback session. A viewer may change only what it opened itself."""
     session = _playback_of(call, call.path["session_id"])
     if session is None:
-        raise NotFound("no such playback session: it was closed or has expired; a live picture cannot be paused")
+        raise NotFound(say("recording.no_session"))
     position = to_us(call.body.position) if call.body.position is not None else None
     changed = call.services.playbacks.control(
         session.session_id, call.body.action, position=position, speed=call.body.speed
@@ -89,12 +90,12 @@ def limit_sessions(call: Call[Any, Any]) -> None:
     users += [found.user for found in call.services.playbacks.sessions()]
     mine = users.count(call.caller.username)
     if mine >= most:
-        raise TooManyRequests(f"{mine} sessions are open, the most for one user (http.max_sessions_per_user): close some", 5.0)
+        raise TooManyRequests(say("live.sessions_full", mine=mine), 5.0)
 
 
 def _demand_own(call: Call[Any, Any], user: str) -> None:
     if user != call.caller.username and not may(call.caller, "operate"):
-        raise Denied("this session was opened by somebody else: only an operator may touch it", authenticated=True)
+        raise Denied(say("live.session_foreign"), authenticated=True)
 
 
 def _playback_of(call: Call[Any, Any], session_id: str) -> Playback | None:

@@ -10,6 +10,7 @@ from gb28181.api.fields import Shown
 from gb28181.api.routing import BadRequest, Call, Model, Route, route
 from gb28181.subscription.model import SubscriptionView as Found
 from gb28181.subscription.model import Topic, Wish
+from gb28181.texts.text import say
 
 
 class SubscriptionView(Model):
@@ -66,7 +67,7 @@ async def change_subscription(call: Call[None, SubscriptionWish]) -> Subscriptio
     """Switches a subscription on or off, or sets its times; topics: catalog, alarm, mobile_position, ptz_position."""
     body, topic = call.body, _topic(call.path["topic"])
     if body.interval_s is not None and topic is not Topic.MOBILE_POSITION:
-        raise BadRequest([{"location": "body.interval_s", "message": "only mobile_position has an interval"}])
+        raise BadRequest([{"location": "body.interval_s", "message": say("alarm.interval_only_position")}])
     wish = Wish(enabled=body.enabled, expires_s=body.expires_s, interval_s=body.interval_s)
     found = call.services.subscriptions.change(call.device_id, topic, wish, target=body.channel_id)
     await call.audit("device.subscription", call.device_id, topic=str(topic), **body.model_dump(exclude_none=True))
@@ -78,7 +79,7 @@ def _topic(text: str) -> Topic:
         return Topic(text)
     except ValueError:
         names = ", ".join(Topic)
-        raise BadRequest([{"location": "path.topic", "message": f"expected one of: {names}"}]) from None
+        raise BadRequest([{"location": "path.topic", "message": say("http.one_of", names=names)}]) from None
 
 
 def _view(found: Found) -> SubscriptionView:

@@ -14,6 +14,7 @@ from gb28181.sip.calls import Answered
 from gb28181.sip.endpoint import SipEndpoint
 from gb28181.sip.message import Response
 from gb28181.sip.transaction import ClientTransaction, RequestFailed, ResponseArrived
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Callers:
                     waiter.on_provisional = self._extending(waiter, limit, timeout_s, on_provisional)
                 answer = await waiter.future
         except TimeoutError:
-            raise PeerTimeout(f"{transaction.method} was not answered within {timeout_s or 0:g} s") from None
+            raise PeerTimeout(say("device.not_answered_within", method=transaction.method, timeout_s=timeout_s or 0)) from None
         finally:
             del self._waiters[transaction]
             if answer is None:
@@ -97,7 +98,7 @@ class Callers:
         """Everybody who waits gets `Unreachable`."""
         for waiter in self._waiters.values():
             if not waiter.future.done():
-                waiter.future.set_exception(Unreachable("the server stops"))
+                waiter.future.set_exception(Unreachable(say("server.stops")))
 
     def _extending(
         self, waiter: _Waiter, limit: asyncio.Timeout, timeout_s: float, report: Callable[[int], None] | None
@@ -125,5 +126,7 @@ class Callers:
 def _failure(event: RequestFailed) -> PeerTimeout | Unreachable:
     transaction = event.transaction
     if event.cause == "timeout":
-        return PeerTimeout(f"{transaction.method} to {transaction.flow.host}:{transaction.flow.port} was not answered")
-    return Unreachable(f"the connection to {transaction.flow.host}:{transaction.flow.port} was lost")
+        return PeerTimeout(
+            say("device.not_answered", method=transaction.method, host=transaction.flow.host, port=transaction.flow.port)
+        )
+    return Unreachable(say("device.connection_lost", host=transaction.flow.host, port=transaction.flow.port))

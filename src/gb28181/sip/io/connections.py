@@ -15,6 +15,7 @@ from gb28181.sip.framing import Framed
 from gb28181.sip.io.tcp import UNPROVED_MESSAGE, TcpConnection
 from gb28181.sip.io.tls import client_context
 from gb28181.sip.limits import FloodLimits
+from gb28181.texts.text import say
 
 _CONNECT_S: Final = 5.0
 #: A connection that has not carried one whole message by then is closed.
@@ -120,7 +121,7 @@ class Connections:
         # Others may wait for it too: cancelling one of them must not end it, so nobody awaits the task itself.
         await asyncio.wait([task])
         if task.cancelled():
-            raise Unreachable("the server stops")
+            raise Unreachable(say("server.stops"))
         if (error := task.exception()) is not None:
             raise Unreachable(str(error))
         return task.result()
@@ -133,11 +134,11 @@ class Connections:
                     lambda: self._new(transport), remote.host, remote.port, ssl=self._tls() if transport == "tls" else None
                 )
         except TimeoutError:
-            raise Unreachable(f"no {name} connection to {remote} within {_CONNECT_S:g} s") from None
+            raise Unreachable(say("device.no_connection_within", name=name, remote=remote, seconds=_CONNECT_S)) from None
         except OSError as error:
-            raise Unreachable(f"no {name} connection to {remote}: {error.strerror or error}") from None
+            raise Unreachable(say("device.no_connection", name=name, remote=remote, why=error.strerror or error)) from None
         if not connection.is_open:
-            raise Unreachable(f"{name} connection to {remote} was closed at once")
+            raise Unreachable(say("device.connection_closed", name=name, remote=remote))
         connection.has_spoken = True  # ours: the sweep for silent strangers passes it over
         return connection
 

@@ -15,6 +15,7 @@ from gb28181.sip.io.connections import Connections
 from gb28181.sip.io.local import LocalAddresses, is_address
 from gb28181.sip.transaction import Flow
 from gb28181.sip.uri import parse_uri
+from gb28181.texts.text import say
 
 #: A longer request goes over a stream where the peer has one: fragments of a datagram get lost (RFC 3261 §18.1.1).
 _MAX_UDP: Final = 1300
@@ -80,7 +81,7 @@ class Paths:
         """
         remote = route.remote
         if not is_address(remote.host) or not 0 < remote.port < 65536:
-            raise Unreachable(f"{remote} is no address to send to")
+            raise Unreachable(say("device.no_address", remote=remote))
         ready = self.ready(route)
         if ready is None:
             return (await self._connections.connect(route.transport, remote)).flow
@@ -89,7 +90,7 @@ class Paths:
             if stream is not None:
                 return stream.flow
             if len(body) > _MAX_DATAGRAM - _HEAD:
-                raise Unreachable(f"{len(body)} bytes do not fit into a datagram, and {remote} has no TCP connection with us")
+                raise Unreachable(say("device.too_long_for_udp", size=len(body), remote=remote))
         return ready
 
     def told(self, flow: Flow) -> Told:

@@ -6,9 +6,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gb28181.texts.sentences import command, http, live
+from gb28181.texts.sentences import accounts, alarm, catalog, command, device, http, live, media, ptz, recording, server, start
 
-AREAS: Final = (command, http, live)
+AREAS: Final = (
+    accounts,
+    alarm,
+    catalog,
+    command,
+    device,
+    http,
+    live,
+    media,
+    ptz,
+    recording,
+    server,
+    start,
+)
 
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {name: sentence for area in AREAS for name, sentence in area.SENTENCES.items()}

@@ -10,4 +10,17 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the server failed on this request; its log names the cause under {error_id}",
         "服务器处理此请求时出错；原因见服务器日志，编号 {error_id}",
     ),
+    "http.one_of": ("expected one of: {names}", "应为以下之一：{names}"),
+    "http.cursor": (
+        "this cursor is not one that this list gave: begin again without a cursor",
+        "此 cursor 不是本列表给出的：请不带 cursor 从头开始",
+    ),
+    "http.no_zone": (
+        "{text!r} has no zone, expected RFC 3339 such as 2026-03-01T00:00:00Z or +08:00",
+        "{text!r} 没有时区：应为 RFC 3339 格式，如 2026-03-01T00:00:00Z 或 +08:00",
+    ),
+    "http.no_time": (
+        "not a time: {text!r}, expected RFC 3339 such as 2026-03-01T00:00:00Z",
+        "不是时间：{text!r}，应为 RFC 3339 格式，如 2026-03-01T00:00:00Z",
+    ),
 }

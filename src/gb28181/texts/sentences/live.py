@@ -160,4 +160,16 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "no media port is free ({why}): widen media.ports, or check which program holds them",
         "没有空闲的媒体端口（{why}）：请扩大 media.ports 范围，或检查哪个程序占用了这些端口",
     ),
+    "live.sessions_full": (
+        "{mine} sessions are open, the most for one user (http.max_sessions_per_user): close some",
+        "您已打开 {mine} 个会话，达到单用户上限（http.max_sessions_per_user）：请关闭一些",
+    ),
+    "live.session_foreign": (
+        "this session was opened by somebody else: only an operator may touch it",
+        "此会话由他人打开：只有操作员可以操作",
+    ),
+    "live.no_session": (
+        "no session {session_id}: it was closed, or nobody watched it for {idle_s:.0f} s",
+        "没有会话 {session_id}：已关闭，或 {idle_s:.0f} 秒无人观看",
+    ),
 }

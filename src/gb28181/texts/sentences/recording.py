@@ -1,0 +1,43 @@
+"""Recording, recordings and playback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    "recording.no_session": (
+        "no such playback session: it was closed or has expired; a live picture cannot be paused",
+        "没有此回放会话：已关闭或已过期；实况画面不能暂停",
+    ),
+    "recording.mode": (
+        "recording mode {recording_mode!r}: expected always, off or nothing",
+        "录像模式 {recording_mode!r}：应为 always、off 或空",
+    ),
+    "recording.retention": (
+        "retention of {retention_hours} hours: expected 0 (the default) or more",
+        "保存 {retention_hours} 小时：应为 0（默认）或更大",
+    ),
+    "recording.end_before_start": ("the end of the range does not lie behind its start", "范围的结束时间不晚于开始时间"),
+    "recording.too_many_days": (
+        "the range touches {days} days, at most {most} are asked for at once",
+        "范围涉及 {days} 天，一次最多查询 {most} 天",
+    ),
+    "recording.month": ("not a month: {month!r}, expected one such as 2026-11", "不是月份：{month!r}，应如 2026-11"),
+    "recording.zone": (
+        "not a zone: {text!r}, expected an offset such as +08:00",
+        "不是时区：{text!r}，应为偏移量，如 +08:00",
+    ),
+    "recording.range_empty": ("the range is empty: end must lie after start", "范围为空：结束时间应晚于开始时间"),
+    "recording.range_long": ("the range is longer than 62 days: ask for it in parts", "范围超过 62 天：请分段查询"),
+    "recording.mode_unknown": (
+        "recording mode {mode!r} is unknown, expected always or off",
+        "录像模式 {mode!r} 未知，应为 always 或 off",
+    ),
+    "recording.end_not_after": ("the end {end} is not after the start {start}", "结束时间 {end} 不晚于开始时间 {start}"),
+    "recording.no_playback": (
+        "no playback session {session_id!r}: it was closed or has expired",
+        "没有回放会话 {session_id!r}：已关闭或已过期",
+    ),
+    "recording.position": ("expected a position from {start} to before {end}", "位置应从 {start} 至 {end} 之前"),
+    "recording.speed": ("expected a speed from {slowest:g} to {fastest:g}", "速度应为 {slowest:g} 至 {fastest:g}"),
+}
