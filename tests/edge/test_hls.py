@@ -125,6 +125,24 @@ async def test_a_player_is_told_to_begin_at_the_very_moment(make_world: MakeWorl
     assert (codes[15], codes[-1]) == (7, 15)  # up to the end of the last group of pictures
 
 
+async def test_a_playlist_that_begins_inside_its_only_group_shows_it(make_world: MakeWorld, footage: Footage) -> None:
+    """Smart codecs send a key frame every 10 to 25 s (quirk Q146): many ranges begin and end inside one group."""
+    footage.segment(T0, 10)
+    world = await make_world()
+    shown = await play(world, link(T0 + 9 * S, T0 + 10 * S))
+    assert [code for _, code in shown[0]] == [8] * 10 + [9] * 10
+
+
+async def test_a_link_opens_nothing_that_lies_before_its_range(make_world: MakeWorld, footage: Footage) -> None:
+    footage.segment(T0, 20)
+    world = await make_world()
+    path = link(T0 + 14 * S, T0 + 20 * S)
+    folder = path.rpartition("/")[0]
+    tag = entries_of((await get(world, path)).decode())[0].split("-")[4]
+    for end, duration in ((T0 + 6 * S, 540_000), (T0 + 15 * S, 540_000), (T0 + 6 * S, 1_800_000)):
+        await get(world, f"{folder}/{T0}-{end}-0-{duration}-{tag}.m4s", 404)
+
+
 async def test_entries_are_six_seconds_and_longer_and_add_up(make_world: MakeWorld, footage: Footage) -> None:
     footage.segment(T0, 30)
     world = await make_world()

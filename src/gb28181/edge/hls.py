@@ -92,8 +92,8 @@ class HlsRoutes:
             entry = Entry.parse(name)
             if entry is None:
                 raise NotFound("no such file in this playlist")
-            make = partial(self._maker.entry, device, channel, entry)
-            inside = entry.start_us < end and entry.end_us > start
+            make = partial(self._maker.entry, device, channel, entry, start)
+            inside = entry.start_us < end
         if not inside:
             raise NotFound("the link of this playlist is for another range")
         if mark in request.headers.get("If-None-Match", ""):

@@ -48,14 +48,19 @@ class EntryMaker:
                 return found.initialisation
         raise NotFound(_GONE)
 
-    def entry(self, device_id: str, channel_id: str, entry: Entry) -> bytes:
+    def entry(self, device_id: str, channel_id: str, entry: Entry, from_us: int) -> bytes:
         """One media segment.
 
+        Args:
+            from_us: Where the playlist begins; its first entry begins with the key frame before that.
+
         Raises:
-            NotFound: There is no such entry, or it is gone.
+            NotFound: There is no such entry, it is gone, or all of it lies before the playlist.
             StorageError: The disk failed.
         """
         before, own = self._groups(device_id, channel_id, entry)
+        if own[-1].end_us <= from_us:
+            raise NotFound("the link of this playlist is for another range")
         base = own[0].media_90k
         own = [replace(group, media_90k=group.media_90k - base + entry.media_90k) for group in own]
         # The last group of an entry ends where the playlist says.
