@@ -82,6 +82,7 @@ class Users:
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
         self.audit: list[tuple[str, str, str]] = []
+        self.details: list[dict[str, Any]] = []
 
     async def load_user(self, username: str) -> User | None:
         return self.users.get(username)
@@ -105,6 +106,7 @@ class Users:
 
     async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
         self.audit.append((user, action, target))
+        self.details.append(dict(detail))
 
 
 class FakeDevices:

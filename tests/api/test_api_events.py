@@ -77,7 +77,15 @@ async def test_wrong_first_message_ends_the_connection(world: World, first: str)
 async def test_silence_instead_of_a_token_ends_the_connection(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(events_module, "_FIRST_MESSAGE_S", 0.01)
     socket = await world.client.ws_connect(EVENTS)
-    assert (await socket.receive()).type is WSMsgType.CLOSE
+    ended = await socket.receive()
+    assert (ended.type, ended.data) == (WSMsgType.CLOSE, 4401)
+    assert "first message" in ended.extra
+
+
+async def test_a_token_in_the_address_is_no_token(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "_FIRST_MESSAGE_S", 0.01)
+    socket = await world.client.ws_connect(f"{EVENTS}?token={world.tokens['admin']}")
+    assert (await socket.receive()).data == 4401
 
 
 async def test_login_that_ends_closes_the_connection(world: World, monkeypatch: pytest.MonkeyPatch):

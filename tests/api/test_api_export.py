@@ -41,6 +41,13 @@ async def test_export_redirects_to_a_signed_link_of_just_this_range(world: World
         check(world, url, "export", f"{D1}/{C1}/10000-3600002.{kind}")
 
 
+async def test_the_audit_tells_the_range_as_every_time_is_told(world: World):
+    east = {"start": "1970-01-01T08:00:10+08:00", "end": "1970-01-01T08:01:00+08:00"}
+    await world.call("POST", EXPORT, json=east)
+    told = world.users.details[-1]
+    assert told == {"start": "1970-01-01T00:00:10.000Z", "end": "1970-01-01T00:01:00.000Z", "format": "mp4"}
+
+
 async def test_plan_says_what_an_export_holds(world: World):
     plan = await world.call(
         "POST", EXPORT, user="viewer", json={"start": "1970-01-01T00:00:00Z", "end": "1970-01-01T01:00:00Z"}

@@ -75,7 +75,8 @@ async def test_recording_is_set_and_shown(world: World):
     assert world.recordings.modes[K1] == ("always", "udp", 24)
     assert (await world.call("GET", RECORDING, user="viewer"))["message"] == "the device does not answer"
     await world.call("PUT", RECORDING, user="viewer", status=403, json={"mode": "off"})
-    assert ("admin", "recording.set", str(K1)) in world.users.audit
+    assert world.users.audit[-1] == ("admin", "recording.set", str(K1))
+    assert world.users.details[-1] == {"mode": "always", "transport": "udp", "retention_hours": 24}
 
 
 @pytest.mark.parametrize(

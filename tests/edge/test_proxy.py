@@ -141,8 +141,8 @@ async def test_websocket_passes_both_ways_and_keeps_its_close_code(make_world):
         await socket.send_str("hello")
         assert await socket.receive_str(timeout=10) == "HELLO"
         await socket.send_str("close")
-        await socket.receive(timeout=10)
-        assert socket.close_code == 4001
+        ended = await socket.receive(timeout=10)
+        assert (socket.close_code, ended.extra) == (4001, "enough")
 
 
 async def test_websocket_refused_by_control_is_refused(make_world):

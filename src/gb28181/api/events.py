@@ -75,8 +75,10 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
 }
 
 _FIRST_MESSAGE_S: Final = 10.0
+_FIRST_MESSAGE: Final = 'the first message must be {"token": "…"} with the token of a login'
 _SEND_S: Final = 20.0
-_CHECK_S: Final = 60.0
+#: How long a login that ended, or lost a right, still hears; the user is remembered, so asking costs little.
+_CHECK_S: Final = 10.0
 _LISTENERS: Final = 500
 #: Of one user: one careless program must not take the places of all others.
 _LISTENERS_OF_ONE: Final = 50
@@ -179,8 +181,11 @@ async def _until_it_leaves(socket: web.WebSocketResponse) -> None:
 
 
 async def _first_message(socket: web.WebSocketResponse) -> str:
-    async with asyncio.timeout(_FIRST_MESSAGE_S):
-        message = await socket.receive()
+    try:
+        async with asyncio.timeout(_FIRST_MESSAGE_S):
+            message = await socket.receive()
+    except TimeoutError:
+        raise Denied(_FIRST_MESSAGE) from None
     if message.type is WSMsgType.TEXT:
         try:
             token = json.loads(message.data)["token"]
@@ -188,7 +193,7 @@ async def _first_message(socket: web.WebSocketResponse) -> str:
             token = None
         if isinstance(token, str):
             return token
-    raise Denied('the first message must be {"token": "…"} with the token of a login')
+    raise Denied(_FIRST_MESSAGE)
 
 
 async def _write(services: Services, token: str, queue: asyncio.Queue[object], socket: web.WebSocketResponse) -> None:

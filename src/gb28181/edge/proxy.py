@@ -6,6 +6,7 @@ Control may be restarting: the answer is then 503 at once, never a wait without 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,7 @@ _WS_HOP: Final = frozenset(
 _CONNECT_S: Final = 3.0
 #: Longer than control takes for its slowest answer: an INVITE and the wait for the first key frame.
 _ANSWER_S: Final = 90.0
+_ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 _MAX_MESSAGE: Final = 1 << 20
 _UNAVAILABLE: Final = "control_unavailable"
 _AWAY: Final = (
@@ -206,13 +208,13 @@ _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 async def _pump(source: _Socket, target: _Socket) -> None:
-    """Carries messages one way until either side closes."""
-    try:
-        async for message in source:
+    """Carries messages one way until either side closes, then code and reason of the close."""
+    reason = ""
+    with contextlib.suppress(ConnectionError):  # the other side has gone; closing below tells this one
+        while (message := await source.receive()).type not in _ENDS:
             if message.type == WSMsgType.TEXT:
                 await target.send_str(message.data)
             elif message.type == WSMsgType.BINARY:
                 await target.send_bytes(message.data)
-    except ConnectionError:
-        pass  # the other side has gone; closing below tells this one
-    await target.close(code=source.close_code or 1001)
+        reason = message.extra or "" if message.type == WSMsgType.CLOSE else ""
+    await target.close(code=source.close_code or 1001, message=reason.encode())

@@ -11,7 +11,7 @@ from gb28181.api import links
 from gb28181.api.endpoints.recordings import GapView
 from gb28181.api.fields import Moment, Shown
 from gb28181.api.routing import BadRequest, Call, Model, Route, route
-from gb28181.clock import from_us, to_us
+from gb28181.clock import from_us, rfc3339, to_us
 
 LONGEST: Final = timedelta(hours=24)
 _MOST_SEGMENTS: Final = 1000
@@ -105,7 +105,7 @@ async def snapshot(call: Call[SnapshotQuery, None]) -> NoReturn:
 async def _link(call: Call[Any, Any], asked: ExportQuery) -> str:
     if not timedelta() < asked.end - asked.start <= LONGEST:
         raise BadRequest([{"location": "end", "message": "expected a time after start, at most 24 hours later"}])
-    await call.audit("recording.export", call.key, start=str(asked.start), end=str(asked.end), format=asked.format)
+    await call.audit("recording.export", call.key, start=rfc3339(asked.start), end=rfc3339(asked.end), format=asked.format)
     return links.export(call.services, call.key, to_us(asked.start) // 1000, -(-to_us(asked.end) // 1000), asked.format)
 
 

@@ -10,7 +10,7 @@ from gb28181.api import links
 from gb28181.api.endpoints.sessions import limit_sessions
 from gb28181.api.fields import Moment, Shown
 from gb28181.api.routing import Call, Model, Route, route
-from gb28181.clock import from_us, to_us
+from gb28181.clock import from_us, rfc3339, to_us
 from gb28181.errors import Unsupported
 
 
@@ -50,7 +50,7 @@ async def open_playback(call: Call[None, PlaybackRequest]) -> PlaybackAnswer:
     services = call.services
     start, end = to_us(call.body.start), to_us(call.body.end)
     session = await services.playbacks.open(call.key, start, end, user=call.caller.username)
-    await call.audit("playback.open", call.key, session=session.session_id, start=call.body.start.isoformat())
+    await call.audit("playback.open", call.key, session=session.session_id, start=rfc3339(call.body.start))
     flv = links.playback(services, session)
     return PlaybackAnswer(
         session_id=session.session_id,

@@ -82,7 +82,7 @@ async def set_recording(call: Call[None, RecordingChange]) -> RecordingView:
     """Records a channel from now on, by itself after every fault, or no longer."""
     wish = None if call.body.transport == "auto" else call.body.transport
     await call.services.recordings.set_mode(call.key, call.body.mode, transport=wish, retention_hours=call.body.retention_hours)
-    await call.audit("recording.set", call.key, mode=call.body.mode)
+    await call.audit("recording.set", call.key, **call.body.model_dump(exclude_none=True))
     return views.recording(call.services.recordings.status(call.key))
 
 
