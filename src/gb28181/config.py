@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gb28181.advertise import parse_rules
 from gb28181.errors import Invalid
 from gb28181.ids import domain_of
+from gb28181.texts.text import say
 
 ENV_PREFIX: Final = "GB28181__"
 _DECADE_S: Final = 10 * 365 * 86_400
@@ -278,19 +279,19 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise Invalid(f"configuration {path} cannot be read: {error.strerror}") from None
+            raise Invalid(say("start.config_unreadable", path=path, strerror=error.strerror)) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Invalid(f"configuration {path} is not TOML: {error}") from None
+            raise Invalid(say("start.config_toml", path=path, error=error)) from None
     origin: dict[tuple[str, ...], str] = {}
     for name, value in environ.items():
         if not name.startswith(ENV_PREFIX):
             continue
         keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         if len(keys) != 2:
-            raise Invalid(f"environment variable {name}: expected {ENV_PREFIX}SECTION__KEY")
+            raise Invalid(say("start.environment", name=name, prefix=ENV_PREFIX))
         section = data.setdefault(keys[0], {})
         if not isinstance(section, dict):
-            raise Invalid(f"configuration: [{keys[0]}] is not a section")
+            raise Invalid(say("start.config_section", section=keys[0]))
         section[keys[1]] = value
         origin[keys] = name
     try:

@@ -263,10 +263,10 @@ class Exchanges:
                             self._pending.pop((device_id, cmd_type), None)
         except TimeoutError:
             raise self._failed(
-                device_id, label, "not_sent", f"other commands were under way for {timeout_s:g} s", waited_s=timeout_s
+                device_id, label, "not_sent", say("command.others_under_way", timeout_s=timeout_s), waited_s=timeout_s
             ) from None
         if any(getattr(part, "result", Result.OK) == Result.ERROR for part in pending.parts):
-            raise self._failed(device_id, label, "result_error", f"{target} answered Result ERROR: it cannot or will not")
+            raise self._failed(device_id, label, "result_error", say("command.result_error", target=target))
         return pending.parts
 
     async def _await(
@@ -325,7 +325,7 @@ class Exchanges:
         try:
             response = await self._signalling.message(route, to=to, body=body, timeout_s=timeout_s)
         except PeerTimeout:
-            text = f"did not answer the MESSAGE to {route.remote} within {timeout_s:g} s"
+            text = say("command.message_unanswered", remote=route.remote, timeout_s=timeout_s)
             raise self._failed(device_id, label, "no_sip_answer", text, waited_s=timeout_s) from None
         except Unreachable as error:
             raise self._failed(device_id, label, "not_sent", str(error)) from None

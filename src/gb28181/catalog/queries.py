@@ -25,6 +25,7 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.assembler import Assembler, Finished
 from gb28181.manscdp.commands.catalog import CatalogQuery
 from gb28181.ports import ChannelStore, Devices
+from gb28181.texts.text import say
 
 _JITTER_S: Final = 2.0
 #: After a complete answer that lacks a channel. A recorder that restarts lists half of its cameras for a few minutes.
@@ -278,13 +279,13 @@ class CatalogQueries:
 
 def _outcome(answer: Finished, *, suspicious: bool) -> tuple[State, str]:
     """State and message of the job."""
-    announced = "an unknown number" if answer.announced is None else str(answer.announced)
+    announced = say("catalog.unknown_number") if answer.announced is None else str(answer.announced)
     if suspicious:
-        return "partial", "the device announced no channel at all, although it had some: nothing was changed, it is asked again"
+        return "partial", say("catalog.announced_none")
     if answer.end == "no_answer":
-        return "failed", "the device did not answer the catalogue query: it is asked again"
+        return "failed", say("catalog.unanswered")
     if answer.end == "too_many":
-        return "partial", f"more than {answer.received} items came: the rest is ignored"
+        return "partial", say("catalog.too_many", received=answer.received)
     if answer.end == "quiet":
-        return "partial", f"{answer.received} of {announced} items came, then nothing: nothing was removed, it is asked again"
-    return "done", "" if answer.received else "the device lists no channel"
+        return "partial", say("catalog.quiet", received=answer.received, announced=announced)
+    return "done", "" if answer.received else say("catalog.none")

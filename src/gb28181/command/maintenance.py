@@ -21,16 +21,14 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.card import SDCard, SDCardStatusQuery, SDCardStatusResponse
 from gb28181.manscdp.commands.control import DeviceControl, TeleBoot
 from gb28181.ports import Devices
+from gb28181.texts.text import say
 
 _REBOOT_S: Final = 600.0
 _FORMAT_S: Final = 1800.0
 _POLL_S: Final = 5.0
 _POLL_TIMEOUT_S: Final = 5.0
-_NOT_SEEN: Final = (
-    "the command was sent, but the device was not seen to restart: it may not support it, or it kept its registration; its "
-    "last registration says more"
-)
-_NOT_FORMATTED: Final = "the device did not say in time that the card is formatted; ask for the state of its cards"
+_NOT_SEEN: Final = say("command.not_restarted")
+_NOT_FORMATTED: Final = say("command.format_silent")
 
 
 class Maintenance:
@@ -145,7 +143,7 @@ class Maintenance:
         elif mine and all(state in ("ok", "idle") for state in states):
             await self._orders.advance(order.order_id, Event.ALL, change=_progress(100))
         elif "unformatted" in states and _of(order.detail).seen:
-            message = "the device began to format, and says now that the card is not formatted"
+            message = say("command.not_formatted")
             await self._orders.advance(order.order_id, Event.FAILED, message=message)
 
     # --- time ------------------------------------------------------------------------------------------------------

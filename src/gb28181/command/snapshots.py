@@ -27,9 +27,7 @@ from gb28181.texts.text import say
 
 #: After its report a device may still be sending its last picture.
 _LATE_S: Final = 10.0
-_NOTHING: Final = (
-    "no picture came: the device could not reach the upload address (http.device_url), or its upload failed; see its own log"
-)
+_NOTHING: Final = say("command.no_picture")
 
 
 class Snapshots:
@@ -151,7 +149,7 @@ class Snapshots:
     async def _end(self, order: Order) -> None:
         detail = _of(order.detail)
         if detail.kept:
-            message = f"{detail.kept} of {detail.count} pictures came"
+            message = say("command.some_pictures", kept=detail.kept, count=detail.count)
             await self._orders.advance(order.order_id, Event.PARTLY, message=message)
         else:
             await self._orders.advance(order.order_id, Event.FAILED, message=_NOTHING)

@@ -33,12 +33,12 @@ MOST_FIRMWARES: Final = 50
 STORE_S: Final = 3600.0
 #: What a device asked for another version than the one it runs means by UpgradeFailedReason (A.2.5.9).
 _REASONS: Final = {
-    "01": "the download timed out: the device may not reach the address of its FileURL (http.device_url)",
-    "02": "the package is damaged, or is none for this model",
-    "03": "the device reports a system error",
-    "99": "the device gives no reason of its own",
+    "01": say("command.upgrade.01"),
+    "02": say("command.upgrade.02"),
+    "03": say("command.upgrade.03"),
+    "99": say("command.upgrade.99"),
 }
-_SILENT: Final = "the device did not report in time how the upgrade went; compare its firmware, and order it again if need be"
+_SILENT: Final = say("command.upgrade_silent")
 
 
 class Upgrades:
@@ -156,14 +156,14 @@ class Upgrades:
             await self._orders.advance(order.order_id, Event.SUCCEEDED, change=told)
             return
         code = (result.upgrade_failed_reason or "99").strip().zfill(2)[:8]
-        message = f"reason {code}: {_REASONS.get(code, 'the standard does not know this reason')}"
+        message = say("command.upgrade_failed", code=code, meaning=_REASONS.get(code, say("command.upgrade.unknown")))
         await self._orders.advance(order.order_id, Event.FAILED, message=message, change=told)
 
     async def expire(self, order: Order) -> None:
         """Its deadline has passed."""
         firmware = self._devices.get(order.device_id).firmware
         if order.state is State.RESTARTED and firmware and firmware == _of(order.detail).version:
-            message = "the device did not report; after its restart it names this firmware"
+            message = say("command.upgrade_seen")
             await self._orders.advance(order.order_id, Event.SUCCEEDED, message=message)
         else:
             await self._orders.advance(order.order_id, Event.EXPIRED, message=_SILENT)

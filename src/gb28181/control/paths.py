@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 if TYPE_CHECKING:  # an ingest looks its paths up here and has no use for what `config` loads
     from gb28181.config import Settings
@@ -42,11 +43,10 @@ class DataFolder:
             for folder in (root, run, root / "journal"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if run.stat().st_uid != os.getuid():
-                raise StorageError(f"{run} belongs to another user: remove it or choose a shorter --data path")
+                raise StorageError(say("start.run_foreign", run=run))
         except OSError as error:
             raise StorageError(
-                f"the data folder {root} cannot be used: {error.strerror} ({error.filename}); "
-                "make it writable or name another one with --data"
+                say("start.data_unusable", root=root, strerror=error.strerror, filename=error.filename)
             ) from None
         return cls(root, run)
 

@@ -21,6 +21,7 @@ from gb28181.control.paths import DataFolder, ingest_names, port_share
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
 from gb28181.sip.io.tls import server_context
 from gb28181.storage.io.volume import open_volume
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -60,19 +61,18 @@ def certificate(http: HttpSettings) -> None:
     """Raises: Invalid: The pair cannot serve HTTPS."""
     if not http.certificate:
         if http.private_key:
-            raise Invalid("http.private_key is set but http.certificate is not: set both for HTTPS, or none")
+            raise Invalid(say("start.http_key_alone"))
         return
     for key, name in (("http.certificate", http.certificate), ("http.private_key", http.private_key)):
         if name and not os.access(name, os.R_OK):
-            reason = "cannot be read by this user" if Path(name).exists() else "does not exist"
-            raise Invalid(f"{key} {name} {reason}: correct the path or its permissions")
+            reason = say("start.file_unreadable") if Path(name).exists() else say("start.file_missing")
+            raise Invalid(say("start.file_unusable", key=key, name=name, reason=reason))
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(http.certificate, http.private_key or None)
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or str(error)
         raise Invalid(
-            f"http.certificate {http.certificate} and http.private_key {http.private_key or '(none)'} cannot be used "
-            f"({reason}): both must be PEM, unencrypted, and belong together"
+            say("start.http_certificate", certificate=http.certificate, private_key=http.private_key or "(none)", reason=reason)
         ) from None
 
 
@@ -81,19 +81,19 @@ def sip_certificate(sip: SipSettings) -> None:
     if sip.tls_certificate:
         server_context(sip)
     elif sip.tls_private_key:
-        raise Invalid("sip.tls_private_key is set but sip.tls_certificate is not: set both for SIP over TLS, or none")
+        raise Invalid(say("start.sip_key_alone"))
 
 
 def _ranges(settings: Settings) -> None:
     names = ingest_names(settings)
     if len(port_share(settings, 0, len(names))) < 2:
-        raise Invalid(f"media.ports {settings.media.ports} are too few for {len(names)} receiving processes: two each at least")
+        raise Invalid(say("start.media_ports_few", ports=settings.media.ports, processes=len(names)))
     ports = [("sip.port", settings.sip.port), ("http.port", settings.http.port)]
     if settings.sip.tls_certificate:
         ports.append(("sip.tls_port", settings.sip.tls_port))
     for key, port in ports:
         if port in settings.media.port_range:
-            raise Invalid(f"{key} {port} lies in media.ports {settings.media.ports}: move one of them")
+            raise Invalid(say("start.port_in_media", key=key, port=port, ports=settings.media.ports))
 
 
 def _space(root: Path) -> None:
@@ -103,16 +103,10 @@ def _space(root: Path) -> None:
         proof.write_bytes(b"\0" * 4096)
         proof.unlink()
     except OSError as error:
-        raise StorageError(
-            f"the data folder {root} cannot be written: {error.strerror}; free space, make it writable, "
-            "or name another one with --data"
-        ) from None
+        raise StorageError(say("start.data_unwritable", root=root, strerror=error.strerror)) from None
     free = found.f_bavail * found.f_frsize
     if free < _LEAST_BYTES:
-        raise StorageError(
-            f"the disk of the data folder {root} is full ({free >> 10} KiB are free, {_LEAST_BYTES >> 20} MiB are needed to "
-            "start): free some space, or name another folder with --data"
-        )
+        raise StorageError(say("start.disk_full", root=root, free=free >> 10, least=_LEAST_BYTES >> 20))
 
 
 def _port(section: str, host: str, port: int, kinds: Sequence[tuple[socket.SocketKind, str]], *, key: str = "port") -> None:
@@ -131,18 +125,12 @@ def _explain(section: str, host: str, port: int, name: str, error: OSError, key:
     match error.errno:
         case errno.EADDRINUSE:
             flag = "u" if name == "UDP" else "t"
-            return (
-                f"{name} port {port} ({section}.{key}) is in use by another program: stop it "
-                f"(ss -{flag}lnp 'sport = :{port}' shows which), or set {section}.{key} to another one"
-            )
+            return say("start.port_used", name=name, port=port, section=section, key=key, flag=flag)
         case errno.EACCES:
-            return (
-                f"{name} port {port} ({section}.{key}) may not be used by this user: take one above 1023, "
-                "or give the service CAP_NET_BIND_SERVICE"
-            )
+            return say("start.port_forbidden", name=name, port=port, section=section, key=key)
         case errno.EADDRNOTAVAIL:
-            return f"{section}.host {host} is no address of this machine: set one of its own, or 0.0.0.0 for all"
-    return f"{section}.host {host} port {port} cannot be used: {error.strerror or error}"
+            return say("start.no_own_address", section=section, host=host)
+    return say("start.port_unusable", section=section, host=host, port=port, why=error.strerror or error)
 
 
 def _bind(host: str, port: int, kind: socket.SocketKind) -> OSError | None:
@@ -169,10 +157,7 @@ def _media(settings: Settings) -> None:
             return
         if error.errno != errno.EADDRINUSE:
             raise Unavailable(_explain("media", host, port, "UDP", error))
-    raise Unavailable(
-        f"every port of media.ports {settings.media.ports} is in use by other programs: set another range "
-        "(ss -ulnp shows who has them)"
-    )
+    raise Unavailable(say("start.media_ports_used", ports=settings.media.ports))
 
 
 def _volumes(roots: Sequence[Path], instance: str) -> None:
@@ -200,7 +185,5 @@ def _try_volume(root: Path, instance: str) -> Gb28181Error | None:
     thread.start()
     thread.join(_VOLUME_PATIENCE_S)
     if not faults:
-        return StorageError(
-            f"recording volume {root} does not answer: check its disk or network, or take it out of recording.volumes"
-        )
+        return StorageError(say("start.volume_silent", root=root))
     return faults[0]

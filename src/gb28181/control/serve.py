@@ -24,6 +24,7 @@ from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lo
 from gb28181.errors import StorageError
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
+from gb28181.texts.text import say
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def _sip_password(settings: Settings, folder: DataFolder) -> tuple[str, bool]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from None
+        raise StorageError(say("start.unwritable", path=path, strerror=error.strerror)) from None
     return password, True
 
 

@@ -27,6 +27,7 @@ from gb28181.errors import StorageError, Unavailable, WireError
 from gb28181.frames import FrameReader, to_json
 from gb28181.ingest_start import IngestStart, Logging, Receiving, Writing
 from gb28181.messages import Hello
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Child:
             pause = _FIRST_PAUSE_S if time.monotonic() - began > _STABLE_S else min(_LONGEST_PAUSE_S, pause * 2)
             self.restarts += 1
             if not self.has_served and (status == _CANNOT_START or self.restarts >= _FIRST_TRIES):
-                raise Unavailable(f"{self.name} ended with status {status} before it was ready; its log says why")
+                raise Unavailable(say("start.part_ended", name=self.name, status=status))
             logger.error("ended, starting it again", extra={"part": self.name, "status": status, "pause_s": round(pause, 1)})
             await asyncio.sleep(pause)
 
@@ -185,9 +186,7 @@ def take_lock(folder: DataFolder) -> IO[str]:
     except OSError:
         handle.seek(0)
         pid = handle.read().strip() or "unknown"
-        raise StorageError(
-            f"another server (pid {pid}) uses the data folder {folder.root}: stop it, or name another folder with --data"
-        ) from None
+        raise StorageError(say("start.data_locked", pid=pid, root=folder.root)) from None
     handle.truncate(0)
     handle.write(str(os.getpid()))
     handle.flush()

@@ -24,6 +24,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
 from gb28181.errors import Invalid, StorageError
+from gb28181.texts.text import say
 
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -45,12 +46,12 @@ def async_url(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise Invalid("database.url is not a URL, expected postgresql://user:password@host/name or sqlite:///file") from None
+        raise Invalid(say("start.database_url")) from None
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
-        raise Invalid(f"database.url names {parsed.drivername!r}, expected postgresql:// or sqlite:///")
+        raise Invalid(say("start.database_scheme", drivername=parsed.drivername))
     if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
-        raise Invalid("database.url names no file: the registry must survive a restart, expected sqlite:///file")
+        raise Invalid(say("start.database_no_file"))
     return parsed.set(drivername=driver)
 
 
@@ -164,9 +165,7 @@ def _postgres(url: URL) -> AsyncEngine:
             connect_args={"timeout": _BUSY_TIMEOUT_S, "command_timeout": 60},
         )
     except ModuleNotFoundError:
-        raise Invalid(
-            "database.url names PostgreSQL, but its driver is not installed: pip install 'gb28181[postgres]'"
-        ) from None
+        raise Invalid(say("start.database_driver")) from None
 
 
 class _explained:  # reads as a statement
@@ -190,11 +189,8 @@ def explain(error: BaseException, engines: Engines) -> StorageError:
     said = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
     if not engines.is_sqlite:
         if isinstance(error, OSError | TimeoutError | InterfaceError | OperationalError) or _is_refusal(said):
-            return StorageError(
-                f"database {where} cannot be used: {said}. "
-                "Check that PostgreSQL runs, that database.url is right and that its user may create tables"
-            )
-        return StorageError(f"database {where} refused a statement: {said}")
+            return StorageError(say("storage.postgres", where=where, said=said))
+        return StorageError(say("storage.statement", where=where, said=said))
     for sign, remedy in _SQLITE_REMEDIES:
         if sign in said:
             return StorageError(f"database {where}: {said}. {remedy}")

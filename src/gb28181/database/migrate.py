@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 
 from gb28181.database.engine import Engines
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,7 @@ async def migrate(engines: Engines, revision: str = "head") -> None:
         scripts = ScriptDirectory.from_config(_config())
         known = {script.revision for script in scripts.walk_revisions()}
         if present is not None and present not in known:
-            raise StorageError(
-                f"database {engines.where} is of version {present}, which this version of gb28181 does not know: "
-                "start the newer version that made it, or restore the backup from before the upgrade"
-            )
+            raise StorageError(say("start.database_version", where=engines.where, present=present))
         wanted = scripts.get_current_head() if revision == "head" else revision
         if present != wanted:
             logger.info("changing the tables", extra={"database": engines.where, "present": present, "wanted": wanted})

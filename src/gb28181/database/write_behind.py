@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError as DriverError
 
 from gb28181.database.rows import Row
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class WriteBehind:
             await self._task
             self._task = None
         if self._pending or self._removals:
-            raise StorageError(f"{len(self._pending)} rows could not be written before the end: {self.last_error}")
+            raise StorageError(say("storage.rows_lost", rows=len(self._pending), last_error=self.last_error))
 
     def _put(self, key: Hashable, entry: _Entry) -> None:
         older = self._pending.get(key)
@@ -125,7 +126,7 @@ class WriteBehind:
             self.refused += 1
             if self.refused % 1000 == 1:
                 logger.error("too many rows wait for the database", extra={"waiting": self.waiting, "refused": self.refused})
-            _settle(entry.waiters, StorageError("too many rows wait for the database"))
+            _settle(entry.waiters, StorageError(say("storage.rows_full")))
             return
         self._pending[key] = entry
         self._awaken()
@@ -206,14 +207,14 @@ class WriteBehind:
         self.refused += 1
         said = str(error).splitlines()[0][:200]
         logger.error("row refused by the database", extra={"row": str(key), "reason": said})
-        _settle(entry.waiters, StorageError(f"the database refuses {entry.table.name} {key}: {said}"))
+        _settle(entry.waiters, StorageError(say("storage.row_refused", table=entry.table.name, key=key, said=said)))
 
     def _take_back(self, removals: _Removals, taken: _Taken, error: Exception) -> None:
         """Puts a failed batch back in line, behind newer states of its rows, and tells who waits for it."""
         self.failures += 1
         self.last_error = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         logger.error("database write failed, will be tried again", extra={"rows": len(taken), "reason": self.last_error})
-        told = StorageError(f"the database cannot be written now: {self.last_error}")
+        told = StorageError(say("storage.database_now", last_error=self.last_error))
         for key, entry in taken:
             waiters, entry.waiters = entry.waiters, []
             if entry.owner not in self._removals:  # removed while it was on its way

@@ -130,8 +130,8 @@ class Administration:
 
 
 _WITHOUT: Mapping[str, str] = {
-    "wrong-password": "has shown a wrong password",
-    "no-password": "cannot use the domain's password, which is switched off",
+    "wrong-password": say("device.shown_wrong_password"),
+    "no-password": say("device.no_domain_password"),
 }
 
 

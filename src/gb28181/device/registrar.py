@@ -20,6 +20,7 @@ from gb28181.ids import DeviceId, device_id
 from gb28181.ports import SipRequest
 from gb28181.sip.digest import Algorithm, DigestServer, Verdict
 from gb28181.sip.headers import address_uri
+from gb28181.texts.text import say
 
 MAX_EXPIRES_S: Final = 30 * 86400
 _MAX_URI: Final = 255
@@ -202,7 +203,7 @@ class Registrar:
         if proof.verdict is Verdict.STALE:
             return Challenge(self._challenges(terms, utc, source, stale=True), stale=True)
         if not terms.password:
-            reason = "no password is set: give the device one of its own, or switch sip.domain_password on"
+            reason = say("device.refused.no_password")
             return Refuse(403, reason, stranger=None if terms.is_known else "no-password")
         if proof.verdict is Verdict.WRONG:
             stranger: StrangerReason | None = None if terms.is_known else "wrong-password"
@@ -219,7 +220,7 @@ class Registrar:
         if register.expires_s and terms.redirect:
             return Redirect(terms.redirect, self._settings.register_expires_s)
         if 0 < register.expires_s < self._settings.register_min_expires_s:
-            reason = f"expires {register.expires_s} s is below the minimum of {self._settings.register_min_expires_s} s"
+            reason = say("device.refused.expires", expires_s=register.expires_s, least=self._settings.register_min_expires_s)
             return Refuse(423, reason, min_expires_s=self._settings.register_min_expires_s)
         return Accept(register.contact, register.expires_s, username)
 

@@ -37,6 +37,7 @@ from gb28181.edge.snapshot import SnapshotRoutes
 from gb28181.errors import Invalid, Unavailable
 from gb28181.ops.system import raise_file_limit
 from gb28181.storage.io.deposit import Deposit
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +165,7 @@ async def _serve(edge: Edge, http: HttpSettings, tls: ssl.SSLContext | None, pid
         await edge.start(tls)
     except OSError as error:
         await edge.stop()
-        raise Unavailable(
-            f"the edge cannot listen on {http.host} port {http.port} (http.host, http.port): {error.strerror or error}"
-        ) from None
+        raise Unavailable(say("start.edge_listen", host=http.host, port=http.port, why=error.strerror or error)) from None
     _write(pid_file, str(os.getpid()))
     _write(pid_file.with_suffix(".port"), str(edge.port))
     logger.info("edge listening", extra={"url": f"{'https' if tls else 'http'}://{http.host}:{edge.port}/"})
@@ -195,5 +194,5 @@ def _tls(http: HttpSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(http.certificate, http.private_key or None)
     except (OSError, ssl.SSLError) as error:
-        raise Invalid(f"http.certificate or http.private_key cannot be used: {error}") from None
+        raise Invalid(say("start.edge_certificate", error=error)) from None
     return context

@@ -29,6 +29,7 @@ from gb28181.edge.replies import problem
 from gb28181.errors import Conflict, Denied, Gb28181Error, Invalid, NotFound, StorageError, Unavailable, WireError
 from gb28181.media import jpeg
 from gb28181.storage.io.deposit import PICTURE, SESSION, Deposit, label_of
+from gb28181.texts.text import say
 
 #: Uploads of pictures that are received at once: each is held whole until it has been looked at.
 _UPLOADS: Final = 16
@@ -100,11 +101,11 @@ class DepositRoutes:
     async def upload(self, request: web.Request) -> web.StreamResponse:
         session, count = request.match_info["session"], request.match_info["count"]
         if not SESSION.fullmatch(session) or not re.fullmatch(r"[0-9]{1,2}", count):
-            return problem(404, "not_found", "no such upload link")
+            return problem(404, "not_found", say("media.no_upload"))
         try:
             tokens.check(self._key, "upload", f"{session}/{count}", request.match_info["token"], time.time())
             if self._uploads[session] >= _UPLOADS_OF_ONE or self._uploads.total() >= _UPLOADS:
-                raise Unavailable("other pictures are being received: try again in a moment")
+                raise Unavailable(say("media.uploads_full"))
         except (Denied, Unavailable) as error:
             return _refusal(error)
         self._uploads[session] += 1
@@ -119,14 +120,14 @@ class DepositRoutes:
                         await asyncio.to_thread(self._deposit.make_room)
                 self._transferred(session, kept, int(count))
             if not kept:
-                raise Invalid("the body holds no picture, expected a JPEG, raw or as a part of multipart/form-data")
+                raise Invalid(say("media.no_jpeg"))
         except TimeoutError:
-            slow = f"nothing of the picture came for {_SILENCE_S:.0f} s, or it took more than {_PICTURE_S:.0f} s"
+            slow = say("media.picture_slow", silence=_SILENCE_S, whole=_PICTURE_S)
             return problem(408, "too_slow", slow)
         except WireError as error:
             return problem(error.status, "not_a_picture", error.reason)
         except _MALFORMED as error:
-            return problem(400, "invalid", f"the body cannot be read: {' '.join(str(error).split())[:100]}")
+            return problem(400, "invalid", say("media.body_unreadable", why=" ".join(str(error).split())[:100]))
         except Gb28181Error as error:
             return _refusal(error)
         finally:
@@ -178,7 +179,7 @@ class DepositRoutes:
         session, name = request.match_info["session"], request.match_info["name"]
         try:
             if not SESSION.fullmatch(session) or not PICTURE.fullmatch(name):
-                raise NotFound("no such picture: expected /media/picture/<order>/<name>.jpg")
+                raise NotFound(say("media.picture_path"))
             tokens.check(self._key, "picture", f"{session}/{name}", request.query.get("token", ""), time.time())
             path = await asyncio.to_thread(self._deposit.picture_path, session, name)
         except Gb28181Error as error:
@@ -207,9 +208,9 @@ class DepositRoutes:
             digest = await asyncio.to_thread(incoming.finish)
             finished = True
         except TimeoutError:
-            return problem(408, "too_slow", f"nothing of the file came for {_SILENCE_S:.0f} s: send it again")
+            return problem(408, "too_slow", say("media.file_slow", silence=_SILENCE_S))
         except web.RequestPayloadError as error:
-            return problem(400, "invalid", f"the body cannot be read: {' '.join(str(error).split())[:100]}")
+            return problem(400, "invalid", say("media.body_unreadable", why=" ".join(str(error).split())[:100]))
         except Gb28181Error as error:
             return _refusal(error)
         finally:
@@ -219,7 +220,7 @@ class DepositRoutes:
         return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
     def _firmware_too_long(self) -> str:
-        return f"a firmware of more than {self._most_firmware_bytes} bytes (command.firmware_mib)"
+        return say("media.firmware_long", most=self._most_firmware_bytes)
 
     async def fetch_firmware(self, request: web.Request) -> web.StreamResponse:
         firmware_id, session = request.match_info["id"], request.match_info["session"]
@@ -229,12 +230,12 @@ class DepositRoutes:
             fetched = self._fetched_of(session, path.stat().st_size)
             fetched.count(request)
         except FileNotFoundError:
-            return problem(404, "not_found", "this firmware was removed meanwhile")
+            return problem(404, "not_found", say("media.firmware_removed"))
         except Gb28181Error as error:
             return _refusal(error)
         start, end = _range(request.headers.get("Range", ""), fetched.size)
         if start >= end:
-            return problem(416, "range_not_satisfiable", f"the file has {fetched.size} bytes")
+            return problem(416, "range_not_satisfiable", say("media.file_size", size=fetched.size))
         headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
         partial = (start, end) != (0, fetched.size)
         if partial:
@@ -295,10 +296,10 @@ class _Fetched:
         Unavailable: It takes the file too many times at once.
         """
         if self.under_way >= _FETCHES_AT_ONCE:
-            raise Unavailable(f"this upgrade fetches its file {self.under_way} times at once: wait for the end of one")
+            raise Unavailable(say("media.firmware_parallel", under_way=self.under_way))
         self.requests += request.method != "HEAD"
         if self.sent >= _FETCHES * self.size or self.requests > _REQUESTS:
-            raise Denied("this link has served its upgrade: order the upgrade again")
+            raise Denied(say("media.firmware_served"))
 
 
 async def _soon(reading: Coroutine[Any, Any, bytes]) -> bytes:

@@ -25,6 +25,7 @@ from gb28181.edge.export_worker import Task
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.replies import problem
 from gb28181.errors import Denied, Invalid, NotFound, StorageError, Unavailable
+from gb28181.texts.text import say
 
 _PART: Final = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
 _NAME: Final = re.compile(r"((\d{1,14})-(\d{1,14}))\.(mp4|ps)", re.ASCII)
@@ -65,11 +66,11 @@ class ExportRoutes:
         device, channel = request.match_info["device"], request.match_info["channel"]
         name = _NAME.fullmatch(request.match_info["name"])
         if name is None or not _PART.fullmatch(device) or not _PART.fullmatch(channel):
-            raise NotFound("no such export: expected /media/export/<device>/<channel>/<start ms>-<end ms>.mp4 or .ps")
+            raise NotFound(say("export.path"))
         tokens.check(self._key, "export", f"{device}/{channel}/{name[0]}", request.query.get("token", ""), time.time())
         start, end = int(name[2]), int(name[3])
         if not 0 <= start < end <= _LAST_MS or end - start > LONGEST_MS:
-            raise NotFound("the range of this link is empty, or longer than the 24 hours of one export")
+            raise NotFound(say("export.range"))
         return Task(self._volumes, device, channel, start * 1000, end * 1000), name[4]
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -86,7 +87,7 @@ class ExportRoutes:
         try:
             task, kind = self._task(request)
             if kind != "mp4":
-                raise Invalid("only MP4 needs to be made: the original can be fetched at once, from any place in it")
+                raise Invalid(say("export.only_mp4"))
             plan = await asyncio.to_thread(self._plan, task)
             if not plan.size:
                 raise NotFound(_nothing(task))
@@ -109,7 +110,7 @@ class ExportRoutes:
     async def file(self, request: web.Request) -> web.StreamResponse:
         job = self._find(request)
         if job is None or job.state != "done":
-            return _refusal(_GONE if job is None else NotFound("the export is not finished"))
+            return _refusal(_GONE if job is None else NotFound(say("export.unfinished")))
         return web.FileResponse(job.path, headers=_headers(job.name, mp4.CONTENT_TYPE))
 
     def _find(self, request: web.Request) -> Job | None:
@@ -130,7 +131,7 @@ class ExportRoutes:
         if "Range" in request.headers and condition in (None, original.etag):
             found = _range(request, original.size)
             if found is None:
-                answer = problem(416, "range_not_satisfiable", f"this export has {original.size} bytes")
+                answer = problem(416, "range_not_satisfiable", say("export.size", size=original.size))
                 answer.headers["Content-Range"] = f"bytes */{original.size}"
                 return answer
             (start, end), status = found, 206
@@ -159,7 +160,7 @@ class ExportRoutes:
             first = await worker.read()
             if not first:
                 await worker.finished()
-                raise worker.failure() or Unavailable("the export's process ended before it began: the server's log says more")
+                raise worker.failure() or Unavailable(say("export.process_ended"))
             response = web.StreamResponse(
                 headers=_headers(_file_name(task, "mp4"), mp4.CONTENT_TYPE) | {"Accept-Ranges": "none"}
             )
@@ -171,7 +172,7 @@ class ExportRoutes:
             return response if worker.is_done else _cut(request, response)
 
 
-_GONE: Final = NotFound("no such export: it was fetched long ago, cancelled, or the server was started anew")
+_GONE: Final = NotFound(say("export.gone"))
 
 
 def _refusal(error: Exception) -> web.Response:
@@ -212,7 +213,7 @@ def _range(request: web.Request, size: int) -> tuple[int, int] | None:
 
 
 def _nothing(task: Task) -> str:
-    return f"nothing is recorded of this channel from {rfc3339(task.start_us)} to {rfc3339(task.end_us)}"
+    return say("export.nothing", start=rfc3339(task.start_us), end=rfc3339(task.end_us))
 
 
 def _file_name(task: Task, suffix: str) -> str:

@@ -20,6 +20,7 @@ from typing import Final, Literal
 from gb28181.background import Background
 from gb28181.edge.export_worker import Progress, Task
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
+from gb28181.texts.text import say
 
 AT_ONCE: Final = 2
 """Workers that run at once."""
@@ -182,7 +183,7 @@ class Jobs:
             Unavailable: Too many wait already.
         """
         if self._streams >= _WAITING:
-            raise Unavailable(f"{self._streams} exports are waiting: try again when some are finished")
+            raise Unavailable(say("export.waiting", waiting=self._streams))
         self._streams += 1
         try:
             async with self._running:
@@ -201,9 +202,9 @@ class Jobs:
             StorageError: No folder can be made.
         """
         if sum(job.ended == 0 for job in self._jobs.values()) >= _WAITING:
-            raise Unavailable(f"{_WAITING} exports are waiting: try again when some are finished")
+            raise Unavailable(say("export.waiting", waiting=_WAITING))
         if estimate > _MOST_BYTES:
-            raise Unavailable(f"the file would have about {estimate >> 30} GiB: fetch it in parts, or by the direct link")
+            raise Unavailable(say("export.too_large", gib=estimate >> 30))
         await self._make_room(estimate)
         folder = await asyncio.to_thread(_folder, self._volumes, estimate)
         job_id = secrets.token_urlsafe(16)
@@ -253,7 +254,7 @@ class Jobs:
             total -= job.size
             await self.remove(job)
         if total + wanted > _MOST_BYTES:
-            raise Unavailable("the exports that are being made need all the room there is: try again when they are finished")
+            raise Unavailable(say("export.room_taken"))
 
     async def _tidy(self) -> None:
         loop = asyncio.get_running_loop()
@@ -278,10 +279,7 @@ def _folder(volumes: Sequence[Path], wanted: int) -> Path:
             room.append((usage.free - int(usage.total * _LEFT_FREE), volume))
     free, volume = max(room, default=(0, Path()))
     if free < wanted:
-        raise Unavailable(
-            f"the file would have about {wanted >> 20} MiB and no volume has room for it beside the recordings: "
-            "fetch it by the direct link, which needs none"
-        )
+        raise Unavailable(say("export.no_room", mib=wanted >> 20))
     folder = volume / _FOLDER
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -15,6 +15,7 @@ from gb28181.edge.recorded_pictures import RecordedPictures, pictures_of
 from gb28181.errors import Gb28181Error
 from gb28181.media.fmp4 import VIDEO_CLOCK, Sample, SoundFormat, VideoFormat, sample_of
 from gb28181.media.nal import VideoCodec
+from gb28181.texts.text import say
 
 
 class CannotExport(Gb28181Error):
@@ -84,7 +85,7 @@ class Movie:
             CannotExport: There was nothing that could be shown.
         """
         if self._format is None or not self.pictures:
-            raise CannotExport("nothing in this range can be shown: the recording holds no whole key frame of H.264 or H.265")
+            raise CannotExport(say("export.blank"))
         before = self._encoder.take()
         self._encoder.give((), restart=True)
         config, rest = self._encoder.take()
@@ -109,10 +110,7 @@ class Movie:
         info, configuration = found.sets.info, found.sets.configuration()
         if info is not None and configuration:
             if self._codec is not None and found.codec != self._codec:
-                raise CannotExport(
-                    f"the camera changed from {self._codec} to {found.codec} at {rfc3339(group.utc_us)}: "
-                    "export the time before and the time after it as two files, or choose format=ps"
-                )
+                raise CannotExport(say("export.codec_changed", before=self._codec, after=found.codec, at=rfc3339(group.utc_us)))
             self._codec = found.codec
             self._format = VideoFormat(found.codec, configuration, info.width, info.height)
         return self._format if found.codec == self._codec else None

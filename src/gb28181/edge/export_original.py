@@ -16,6 +16,7 @@ from typing import Final
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_span import Span
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 CONTENT_TYPE: Final = "video/mp2p"
 
@@ -82,7 +83,7 @@ class Original:
                     wanted = min(_PIECE, stretch.size - inside, end - start)
                     data = os.pread(fd, wanted, stretch.offset + inside)
                     if not data:
-                        raise StorageError(f"{stretch.span.path} has become shorter than it was")
+                        raise StorageError(say("export.shorter", path=stretch.span.path))
                     yield data
                     inside += len(data)
                     start += len(data)

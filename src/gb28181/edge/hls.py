@@ -24,6 +24,7 @@ from gb28181.edge.hls_plan import Entry, plan, playlist
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.replies import problem
 from gb28181.errors import Denied, NotFound, StorageError
+from gb28181.texts.text import say
 
 LONGEST_MS: Final = 2 * 3600 * 1000
 """A playlist covers no more; its header `X-Next-Start` says where the next one begins."""
@@ -61,7 +62,7 @@ class HlsRoutes:
         device, channel, name = (request.match_info[part] for part in ("device", "channel", "name"))
         asked = _RANGE.fullmatch(request.match_info["range"])
         if asked is None or not _PART.fullmatch(device) or not _PART.fullmatch(channel):
-            return problem(404, "not_found", "expected /media/hls/<device>/<channel>/<start ms>-<end ms>/<token>/index.m3u8")
+            return problem(404, "not_found", say("media.hls_path"))
         resource = f"{device}/{channel}/{asked[0]}"
         try:
             tokens.check(self._key, "hls", resource, request.match_info["token"], time.time())
@@ -69,7 +70,7 @@ class HlsRoutes:
             return problem(403, "link_refused", str(error))
         start, end = int(asked[1]) * 1000, int(asked[2]) * 1000
         if not 0 <= start < end <= _LAST_MS * 1000:
-            return problem(404, "not_found", "the range of this link is empty")
+            return problem(404, "not_found", say("media.range_empty"))
         try:
             return await self._answer(request, device, channel, name, start, end)
         except NotFound as error:
@@ -91,11 +92,11 @@ class HlsRoutes:
         else:
             entry = Entry.parse(name)
             if entry is None:
-                raise NotFound("no such file in this playlist")
+                raise NotFound(say("media.no_playlist_file"))
             make = partial(self._maker.entry, device, channel, entry, start)
             inside = entry.start_us < end
         if not inside:
-            raise NotFound("the link of this playlist is for another range")
+            raise NotFound(say("media.playlist_foreign"))
         if mark in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
         return web.Response(body=await self._in_turn(make), headers=headers, content_type="video/mp4")
@@ -121,7 +122,7 @@ class HlsRoutes:
             ),
         )
         if not entries:
-            raise NotFound(f"nothing that can be shown is recorded from {rfc3339(start)} to {rfc3339(end)}")
+            raise NotFound(say("media.nothing_recorded", start=rfc3339(start), end=rfc3339(end)))
         return playlist(
             entries, start_us=start, clock=rfc3339, initialisations=lambda entry: f"init-{entry.tag}-{entry.start_us}.mp4"
         )

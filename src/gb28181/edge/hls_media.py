@@ -15,13 +15,14 @@ from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPictures, pictures_of
 from gb28181.errors import Invalid, NotFound
 from gb28181.media.fmp4 import SOUND_TRACK, VIDEO_TRACK, Run, Sample, fragment, sample_of
+from gb28181.texts.text import say
 
 #: Sound before an entry, in which its encoder runs in.
 _RUN_IN_US: Final = 1_500_000
 _SOON: Final = 32
 _SOON_US: Final = 120_000_000
 _ALAW_SILENCE: Final = b"\xd5"
-_GONE: Final = "this part of the recording is gone: its retention has ended, or its volume is not mounted"
+_GONE: Final = say("media.part_gone")
 
 
 class EntryMaker:
@@ -73,7 +74,7 @@ class EntryMaker:
             run_in = [replace(group, media_90k=group.media_90k - base + entry.media_90k) for group in before]
             runs += _sound(_units(run_in, [pictures_of(group) for group in run_in]), _units(own, found), own, entry)
         if not any(run.samples for run in runs):
-            raise NotFound("nothing in this part of the recording can be shown")
+            raise NotFound(say("media.part_blank"))
         return fragment(entry.media_90k // 90 + 1, runs)
 
     def _groups(self, device_id: str, channel_id: str, entry: Entry) -> tuple[list[Group], list[Group]]:

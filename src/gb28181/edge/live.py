@@ -18,6 +18,7 @@ from gb28181.edge.hub import Hub
 from gb28181.edge.replies import problem
 from gb28181.edge.viewer import Framing
 from gb28181.errors import Denied, Unavailable
+from gb28181.texts.text import say
 
 _PART: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 _TYPES: Final[dict[Format, str]] = {"flv": "video/x-flv", "flv-hevc12": "video/x-flv", "ts": "video/mp2t"}
@@ -44,7 +45,7 @@ class LiveRoutes:
         device, name = request.match_info["device"], request.match_info["name"]
         channel, dot, suffix = name.rpartition(".")
         if not dot or suffix not in ("flv", "ts") or not _PART.fullmatch(device) or not _PART.fullmatch(channel):
-            return problem(404, "not_found", "no such picture: expected /media/live/<device>/<channel>.flv or .ts")
+            return problem(404, "not_found", say("media.live_path"))
         try:
             tokens.check(self._key, "live", f"{device}/{channel}", request.query.get("token", ""), time.time())
         except Denied as error:

@@ -24,6 +24,7 @@ from gb28181.edge.recorded import Recordings
 from gb28181.edge.replies import problem
 from gb28181.errors import Denied, Gb28181Error, Invalid, StorageError, Unavailable
 from gb28181.messages import PlaybackControl
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class PlaybackRoutes:
         device, channel = request.query.get("device", ""), request.query.get("channel", "")
         asked = _RANGE.fullmatch(request.query.get("range", ""))
         if named is None or asked is None or not _PART.fullmatch(device) or not _PART.fullmatch(channel):
-            return problem(404, "not_found", "no such playback: use the link that the API gave")
+            return problem(404, "not_found", say("recording.playback_link"))
         try:
             resource = f"{named[1]}/{device}/{channel}/{asked[0]}"
             tokens.check(self._key, "playback", resource, request.query.get("token", ""), time.time())
@@ -84,9 +85,9 @@ class PlaybackRoutes:
             return problem(403, "link_refused", str(error))
         start, end = int(asked[1]) * 1000, int(asked[2]) * 1000
         if not 0 <= start < end <= _LAST_MS * 1000:
-            return problem(404, "not_found", "the range of this link is empty")
+            return problem(404, "not_found", say("media.range_empty"))
         if named[1] in self._closed:
-            return problem(404, "not_found", "this playback session was closed: open it again from the console or the API")
+            return problem(404, "not_found", say("recording.playback_closed"))
         try:
             session = self._session(named[1], PlaybackSession(self._recordings, device, channel, start, end))
         except Unavailable as error:
@@ -102,7 +103,7 @@ class PlaybackRoutes:
 
     def _session(self, session_id: str, fresh: PlaybackSession) -> PlaybackSession:
         if self._films >= _FILMS:
-            raise Unavailable(f"{_FILMS} recordings are being played, the most at once: close some")
+            raise Unavailable(say("recording.films_full", films=_FILMS))
         session = self._sessions.setdefault(session_id, fresh)
         self._sessions.move_to_end(session_id)
         while len(self._sessions) > _KEPT:
@@ -132,7 +133,7 @@ async def _websocket(request: web.Request, session: PlaybackSession, *, legacy: 
     await answer.prepare(request)
 
     async def film() -> None:
-        reason = "the end of the recording"
+        reason = say("recording.the_end")
         try:
             await session.play(answer.send_bytes, legacy_hevc=legacy)
         except StorageError as error:
@@ -160,13 +161,13 @@ def _obey(session: PlaybackSession, text: str) -> None:
         wish = json.loads(text)
         action, position, speed = wish["action"], wish.get("position"), wish.get("speed")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Invalid("expected JSON with an action") from None
+        raise Invalid(say("recording.action_json")) from None
     if action not in ("pause", "resume", "seek", "speed"):
-        raise Invalid("expected the action pause, resume, seek or speed")
+        raise Invalid(say("recording.action"))
     if speed is not None and (isinstance(speed, bool) or not isinstance(speed, int | float)):
-        raise Invalid("the speed is not a number")
+        raise Invalid(say("recording.speed_number"))
     try:
         moment = to_us(parse_rfc3339(position)) if isinstance(position, str) else None
     except OverflowError:
-        raise Invalid("the position is no moment") from None
+        raise Invalid(say("recording.position_moment")) from None
     session.control(action, position_us=moment, speed=float(speed) if speed is not None else None)

@@ -20,6 +20,7 @@ from gb28181.errors import Invalid
 from gb28181.media.flv import FlvMuxer, script
 from gb28181.media.nal import VideoCodec
 from gb28181.media.ps_pictures import unwrapped
+from gb28181.texts.text import say
 
 Action = Literal["pause", "resume", "seek", "speed", "close"]
 SLOWEST: Final = 0.25
@@ -78,12 +79,12 @@ class PlaybackSession:
         """
         if action == "seek":
             if position_us is None or not self.start_us <= position_us < self.end_us:
-                raise Invalid("the position to seek is missing or outside of the session's start and end")
+                raise Invalid(say("recording.seek"))
             self.position_us = position_us
             self._turns += 1
         elif action == "speed":
             if speed is None or not SLOWEST <= speed <= FASTEST:
-                raise Invalid(f"expected a speed from {SLOWEST:g} to {FASTEST:g}")
+                raise Invalid(say("recording.speed", slowest=SLOWEST, fastest=FASTEST))
             # What is read differs on the two sides of this border.
             self._turns += (speed >= KEYS_ONLY) != (self.speed >= KEYS_ONLY)
             self.speed = speed

@@ -22,6 +22,7 @@ from gb28181.ids import path_part
 from gb28181.storage.io.reader import read_manifest
 from gb28181.storage.io.volume import Volume
 from gb28181.storage.segment import PART, PS, SegmentName
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Recordings:
             Invalid: No such range.
         """
         if not _FIRST_US <= start_us < end_us <= _LAST_US:
-            raise Invalid(f"range {start_us}..{end_us} µs: expected a start before its end")
+            raise Invalid(say("recording.range_us", start_us=start_us, end_us=end_us))
         found: list[Span] = []
         for volume in self._volumes:
             try:

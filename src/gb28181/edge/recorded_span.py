@@ -9,6 +9,7 @@ from pathlib import Path
 from gb28181.errors import StorageError
 from gb28181.storage.index import Index, parse_index
 from gb28181.storage.segment import IDX, PART, PS
+from gb28181.texts.text import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,4 @@ class Span:
                 continue
             except OSError as error:
                 raise StorageError(f"{self.volume / self.path}{suffix}: {error.strerror}") from None
-        raise StorageError(f"{self.path} has been deleted: its retention has ended, or its volume is not mounted")
+        raise StorageError(say("recording.deleted", path=self.path))

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from gb28181.texts.language import Language, accepted
-from gb28181.texts.text import rendered
+from gb28181.texts.text import rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         answer = problem(
-            error.status, _CODES.get(error.status, "http_error"), f"{error.reason}: {request.method} {request.path}"
+            error.status,
+            _CODES.get(error.status, "http_error"),
+            say("http.other", reason=error.reason, method=request.method, path=request.path),
         )
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
@@ -69,7 +71,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise  # the client has gone; there is nobody to answer
     except Exception:
         logger.exception("request failed", extra={"method": request.method, "path": request.path})
-        return problem(500, "internal", "the server failed on this request; its log says where")
+        return problem(500, "internal", say("http.failed"))
 
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
@@ -104,9 +106,9 @@ class Protocol(RequestHandler):
             raise ConnectionError("an answer that has begun cannot become an error")
         reason = (message or "").partition("\n")[0].rstrip(": ")
         if status >= 500:
-            response = problem(status, "internal", "the server failed on this request; its log says where")
+            response = problem(status, "internal", say("http.failed"))
         else:
-            response = problem(status, _CODES.get(status, "http_error"), f"not a request that HTTP knows: {reason}")
+            response = problem(status, _CODES.get(status, "http_error"), say("http.not_http", reason=reason))
         add_headers(request, response)
         response.force_close()
         return response

@@ -14,6 +14,7 @@ from aiohttp import web
 from gb28181 import tokens
 from gb28181.edge.replies import problem
 from gb28181.errors import Denied
+from gb28181.texts.text import say
 
 #: No part begins with a dot: neither `..` nor the writer's own folders can be named.
 _PART: Final = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
@@ -35,19 +36,17 @@ class SegmentRoutes:
         device, channel, day, name = (request.match_info[part] for part in ("device", "channel", "day", "name"))
         parts = (device, channel, day, name.removesuffix(_SUFFIX))
         if not name.endswith(_SUFFIX) or not all(_PART.fullmatch(part) for part in parts):
-            return problem(
-                404, "not_found", "no such segment: expected /media/segment/<volume>/<device>/<channel>/<day>/<time>.ps"
-            )
+            return problem(404, "not_found", say("media.segment_path"))
         resource = "/".join((number, *parts))
         try:
             tokens.check(self._key, "segment", resource, request.query.get("token", ""), time.time())
         except Denied as error:
             return problem(403, "link_refused", str(error))
         if not re.fullmatch(r"[0-9]{1,4}", number) or int(number) >= len(self._volumes):
-            return problem(404, "not_found", f"volume {number[:8]} is not configured (any more)")
+            return problem(404, "not_found", say("media.no_volume", number=number[:8]))
         path = await asyncio.to_thread(_inside, self._volumes[int(number)], parts)
         if path is None:
-            return problem(404, "not_found", "the segment is gone: its retention has ended, or its volume is not mounted")
+            return problem(404, "not_found", say("media.segment_gone"))
         headers = {
             "Content-Type": "video/mp2p",
             "Content-Disposition": f'attachment; filename="{channel}_{day}_{name}"',

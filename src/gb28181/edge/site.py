@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from gb28181.edge.replies import problem
+from gb28181.texts.text import say
 
 #: Vite puts a hash into the names of what it builds: such a file never changes.
 _HASHED: Final = re.compile(r".+-[0-9A-Za-z_-]{8,}\.[0-9a-z]+")
@@ -40,10 +41,10 @@ class Site:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         if path.split("/", 1)[0] in ("api", "media", "metrics", "health"):
-            return problem(404, "not_found", f"nothing is served at {request.path}")
+            return problem(404, "not_found", say("media.nothing_at", path=request.path))
         found = await asyncio.to_thread(_find, self._folder, path)
         if found is None:
-            return problem(404, "not_found", f"the console has no file {request.path}")
+            return problem(404, "not_found", say("media.no_console_file", path=request.path))
         # Said with the plain file and with 304 too: a cache must not give one browser the answer that another asked for.
         headers = {"Vary": "Accept-Encoding"}
         if not found.is_absolute():

@@ -26,6 +26,7 @@ from gb28181.edge.recorded_pictures import pictures_of
 from gb28181.edge.replies import problem
 from gb28181.errors import Denied, Invalid, NotFound, StorageError, Unavailable
 from gb28181.media.nal import VideoCodec
+from gb28181.texts.text import say
 
 _PART: Final = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
 _LIVE: Final = re.compile(r"([0-9A-Za-z_-][0-9A-Za-z_.-]{0,63})\.jpg")
@@ -63,7 +64,7 @@ class SnapshotRoutes:
     async def live(self, request: web.Request) -> web.StreamResponse:
         device, name = request.match_info["device"], _LIVE.fullmatch(request.match_info["name"])
         if name is None or not _PART.fullmatch(device):
-            return problem(404, "not_found", "no such picture: expected /media/snapshot/<device>/<channel>.jpg")
+            return problem(404, "not_found", say("media.snapshot_path"))
         channel = name[1]
         try:
             tokens.check(self._key, "snapshot", f"{device}/{channel}", request.query.get("token", ""), time.time())
@@ -86,7 +87,7 @@ class SnapshotRoutes:
         device, channel = request.match_info["device"], request.match_info["channel"]
         name = _MOMENT.fullmatch(request.match_info["name"])
         if name is None or not _PART.fullmatch(device) or not _PART.fullmatch(channel):
-            return problem(404, "not_found", "no such picture: expected /media/snapshot/<device>/<channel>/<ms>.jpg")
+            return problem(404, "not_found", say("media.snapshot_at_path"))
         try:
             tokens.check(self._key, "snapshot", f"{device}/{channel}/{name[1]}", request.query.get("token", ""), time.time())
             codec, pictures, taken = await asyncio.to_thread(self._at, device, channel, int(name[1]) * 1000)
@@ -110,11 +111,11 @@ class SnapshotRoutes:
             if wanted:
                 data = [found.sets.annex_b() + wanted[0].data, *(picture.data for picture in wanted[1:])]
                 return found.codec, data, group.utc_us + wanted[-1].at_90k * 100 // 9
-        raise NotFound(f"nothing that can be shown is recorded at {rfc3339(at_us)}")
+        raise NotFound(say("media.nothing_at_moment", at=rfc3339(at_us)))
 
     async def _answer(self, codec: VideoCodec, pictures: Sequence[bytes], taken_us: int | None = None) -> web.Response:
         if self._waiting >= _WAITING:
-            raise Unavailable(f"{self._waiting} snapshots are being made: try again in a moment")
+            raise Unavailable(say("media.snapshots_full", waiting=self._waiting))
         self._waiting += 1
         try:
             async with self._turn:
@@ -122,9 +123,7 @@ class SnapshotRoutes:
         finally:
             self._waiting -= 1
         if image is None:
-            return problem(
-                504, "no_picture", "the key frame has come, but it cannot be decoded: the stream is damaged or encrypted"
-            )
+            return problem(504, "no_picture", say("media.undecodable"))
         headers = {"Cache-Control": "no-store"}
         if taken_us is not None:
             headers["X-Taken-At"] = rfc3339(taken_us)

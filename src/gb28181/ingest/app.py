@@ -25,6 +25,7 @@ from gb28181.ingest.volumes import Strays
 from gb28181.ingest_start import IngestStart
 from gb28181.messages import Done, Hello
 from gb28181.ops.priority import set_priority
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def main(
         server.listen()
         pid_file.write_text(f"{os.getpid()}\n")
     except OSError as error:
-        raise StorageError(f"{name} cannot start: {error}") from None
+        raise StorageError(say("start.ingest", name=name, error=error)) from None
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again
     logger.info("ingest runs", extra={"ingest": name, "ports": f"{start.ports[0]}-{start.ports[1] - 1}"})

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gb28181.errors import StorageError
 from gb28181.storage.io.volume import OWNER
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,7 @@ class KnownVolumes:
         """
         had_own_disk = self._read().get(str(root)) == _OWN_DISK
         if had_own_disk and not (root / OWNER).exists() and not self._has_own_disk(root):
-            raise StorageError(
-                f"recording volume {root} is not mounted: it used to be on a disk of its own, now nothing of it is there. "
-                f"Mount the disk; it is taken into use at once. If the recordings are to lie on this disk from now on, "
-                f"remove {root} from {self._path}."
-            )
+            raise StorageError(say("storage.not_mounted", root=root, path=self._path))
 
     def remember(self, root: Path) -> None:
         """Once it is in use.

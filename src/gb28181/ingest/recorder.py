@@ -19,6 +19,7 @@ from gb28181.media.keyframe import Piece
 from gb28181.messages import EndCause
 from gb28181.storage.index import DISCONTINUITY, KEY, LOSS, NO_PTS, Row, pack_rows
 from gb28181.storage.segment import PART, PS
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ class Recorder:
         if segment is None or not segment.pending:
             return
         if not segment.slot.append(segment.ticket, segment.pending, pack_rows(segment.rows)):
-            self.note = f"volume {segment.slot.root} is too slow: what waits to be written has filled its pool"
+            self.note = say("stream.volume_slow", volume=segment.slot.root)
             logger.warning("stall pool full", extra={"stream_id": self._stream_id, "volume": segment.slot.root})
             self._drop_pending(segment)
             self._end(segment, "stalled")

@@ -26,12 +26,13 @@ from gb28181.storage.io.recovery import leftover, recover
 from gb28181.storage.io.volume import OPEN, Space, Volume, open_volume
 from gb28181.storage.io.writer import Closed, Deleted, Failed, Opened, VolumeWriter, Written
 from gb28181.storage.manifest import ManifestRow
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
 _REST_AFTER_FAILURE_S: Final = 30.0
 _ASK_EVERY_S: Final = 5.0
-_NOT_OPENED: Final = "does not answer yet"
+_NOT_OPENED: Final = say("storage.not_yet")
 
 
 class TicketOwner(Protocol):

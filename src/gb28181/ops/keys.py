@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -38,16 +39,10 @@ def load_or_create(data: Path) -> Keys:
     """
     secret = _load(data / "secret.key", secrets.token_bytes(_KEY_BYTES))
     if len(secret) != _KEY_BYTES:
-        raise StorageError(
-            f"{data / 'secret.key'} has {len(secret)} bytes, expected {_KEY_BYTES}: restore it from a backup; "
-            "without it the SIP passwords in the database cannot be read"
-        )
+        raise StorageError(say("start.secret_size", path=data / "secret.key", bytes=len(secret), expected=_KEY_BYTES))
     instance = _load(data / "instance", secrets.token_hex(16).encode()).decode("ascii", "replace").strip()
     if not _INSTANCE.fullmatch(instance):
-        raise StorageError(
-            f"{data / 'instance'} holds no id of 32 hex digits: restore it from a backup, or copy it from .gb28181-volume "
-            "of a recording volume of this server"
-        )
+        raise StorageError(say("start.instance", path=data / "instance"))
     return Keys(secret, instance)
 
 
@@ -74,10 +69,7 @@ class SealedSecrets:
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None).decode()
         except (InvalidTag, ValueError):
-            raise StorageError(
-                "a stored password cannot be decrypted: secret.key is not the one it was encrypted with; "
-                "restore that file from the backup of this data folder, or set the password again"
-            ) from None
+            raise StorageError(say("start.password_sealed")) from None
 
 
 def _load(path: Path, fresh: bytes) -> bytes:
@@ -88,7 +80,7 @@ def _load(path: Path, fresh: bytes) -> bytes:
             _create(path, fresh)
         return path.read_bytes()
     except OSError as error:
-        raise StorageError(f"{path} cannot be used: {error.strerror}; check the owner and mode of the data folder") from None
+        raise StorageError(say("start.key_unusable", path=path, strerror=error.strerror)) from None
 
 
 def _create(path: Path, content: bytes) -> None:

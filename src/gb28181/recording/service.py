@@ -164,7 +164,7 @@ class RecordingService:
         if self._streams.is_recording(key) and attempt.since is not None:
             return RecordingStatus(mode, "recording", attempt.since, "", hours)
         failed = attempt.failures > 0 and not attempt.is_running
-        message = attempt.message if self._devices.is_online(key.device_id) else "the device is offline"
+        message = attempt.message if self._devices.is_online(key.device_id) else say("recording.device_offline")
         return RecordingStatus(mode, "failed" if failed else "starting", None, message, hours)
 
     def mode_of(self, channel: Channel) -> RecordingMode:
@@ -219,7 +219,7 @@ class RecordingService:
             self._begun(key, event.at)
         elif event.what == "silent" and (attempt := self._due.get(key)) is not None:
             attempt.since = None
-            attempt.message = f"no media since {rfc3339(event.at)}"
+            attempt.message = say("recording.no_media", at=rfc3339(event.at))
 
     def _begun(self, key: ChannelKey, at: int) -> None:
         attempt = self._due.add(key)

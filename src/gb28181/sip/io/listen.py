@@ -9,6 +9,7 @@ from gb28181.device.model import Address
 from gb28181.errors import Unavailable
 from gb28181.sip.io.tcp import bind_tcp
 from gb28181.sip.io.udp import bind_udp
+from gb28181.texts.text import say
 
 _BIND_TRIES: Final = 20
 
@@ -46,7 +47,9 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 def _unavailable(what: str, host: str, port: int, error: OSError | None) -> Unavailable:
-    return Unavailable(f"{what} cannot listen on {Address(host, port)}: {error.strerror or error if error else 'unknown'}")
+    return Unavailable(
+        say("start.sip_listen", what=what, address=Address(host, port), why=error.strerror or error if error else "unknown")
+    )
 
 
 def _resolve(host: str) -> tuple[int, str]:

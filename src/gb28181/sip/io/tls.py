@@ -17,6 +17,7 @@ from typing import Final
 from gb28181.config import SipSettings
 from gb28181.errors import Invalid
 from gb28181.sip.io.local import plain
+from gb28181.texts.text import say
 
 _HANDSHAKE_S: Final = 10
 _MAX_HANDSHAKES: Final = 512
@@ -63,9 +64,13 @@ def _loaded(context: ssl.SSLContext, settings: SipSettings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise Invalid(
-            f"sip.tls_certificate {settings.tls_certificate}, sip.tls_private_key {settings.tls_private_key or '(none)'} and "
-            f"sip.tls_ca {settings.tls_ca or '(none)'} cannot be used ({reason}): all must be PEM, the key unencrypted and "
-            "that of the certificate"
+            say(
+                "start.sip_certificate",
+                tls_certificate=settings.tls_certificate,
+                tls_private_key=settings.tls_private_key or "(none)",
+                tls_ca=settings.tls_ca or "(none)",
+                reason=reason,
+            )
         ) from None
     return context
 

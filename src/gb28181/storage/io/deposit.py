@@ -27,6 +27,7 @@ from typing import Any, Final
 from gb28181.clock import rfc3339
 from gb28181.command.model import Firmware, Picture
 from gb28181.errors import Conflict, Invalid, NotFound, StorageError, Unavailable
+from gb28181.texts.text import say
 
 SESSION: Final = re.compile(r"[0-9A-Za-z-]{32,128}")
 PICTURE: Final = re.compile(r"\d{2}(-[0-9A-Za-z_-]{1,64})?\.jpg", re.ASCII)
@@ -76,11 +77,11 @@ class Deposit:
             if any(path.stat().st_size == len(data) and path.read_bytes() == data for path in known):
                 return len(known)
             if len(known) >= most:
-                raise Conflict(f"all {most} pictures of this order have come already")
+                raise Conflict(say("command.pictures_all", most=most))
             number = f"{len(known) + 1:02d}"
             _write(folder / (f"{number}-{label}.jpg" if label else f"{number}.jpg"), data)
         except OSError as error:
-            raise StorageError(f"the picture cannot be stored: {error.strerror}") from None
+            raise StorageError(say("storage.picture", strerror=error.strerror)) from None
         return len(known) + 1
 
     def pictures(self, session: str) -> list[Picture]:
@@ -98,7 +99,7 @@ class Deposit:
         """Raises: NotFound: There is no such picture (any more)."""
         path = self._pictures / session / name
         if not SESSION.fullmatch(session) or not PICTURE.fullmatch(name) or not path.is_file():
-            raise NotFound("there is no such picture, or it has made room for newer ones")
+            raise NotFound(say("media.picture_gone"))
         return path
 
     def remove_pictures(self, session: str) -> None:
@@ -130,7 +131,7 @@ class Deposit:
             self._firmware.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(self._firmware / f"{_checked(firmware.firmware_id)}.json", json.dumps(known).encode())
         except OSError as error:
-            raise StorageError(f"the firmware cannot be entered: {error.strerror}") from None
+            raise StorageError(say("storage.firmware_entry", strerror=error.strerror)) from None
 
     def firmwares(self) -> list[Firmware]:
         """Every firmware that was described, the newest first."""
@@ -143,13 +144,13 @@ class Deposit:
         if SESSION.fullmatch(firmware_id):
             found = self._read_firmware(self._firmware / f"{firmware_id}.json")
         if found is None:
-            raise NotFound(f"there is no firmware {firmware_id[:40]}")
+            raise NotFound(say("command.no_firmware", firmware_id=firmware_id[:40]))
         return found
 
     def firmware_path(self, firmware_id: str) -> Path:
         """Raises: NotFound: There is no such firmware, or its file has not been stored."""
         if not self.firmware(firmware_id).is_stored:
-            raise NotFound("the file of this firmware has not been stored yet: send it to its `upload_url`")
+            raise NotFound(say("command.firmware_missing"))
         return self._firmware / f"{firmware_id}.bin"
 
     def receive_firmware(self, firmware_id: str) -> Incoming:
@@ -161,7 +162,7 @@ class Deposit:
             Unavailable: It is being stored.
         """
         if self.firmware(firmware_id).is_stored:
-            raise Conflict("the file of this firmware is stored already: make a new firmware for another file")
+            raise Conflict(say("command.firmware_stored"))
         return Incoming(self._firmware / firmware_id)
 
     def remove_firmware(self, firmware_id: str) -> None:
@@ -188,9 +189,9 @@ class Incoming:
         try:
             self._file = part.open("xb")
         except FileExistsError:
-            raise Unavailable("the file of this firmware is being stored now, or was not to its end: make a new one") from None
+            raise Unavailable(say("command.firmware_storing")) from None
         except OSError as error:
-            raise StorageError(f"the firmware cannot be stored: {error.strerror}") from None
+            raise StorageError(say("storage.firmware", strerror=error.strerror)) from None
 
     def write(self, data: bytes) -> None:
         """Raises: StorageError: The disk is full or fails."""
@@ -206,7 +207,7 @@ class Incoming:
             StorageError: The disk is full or fails.
         """
         if not self.bytes:
-            raise Invalid("the body is empty, expected the firmware file")
+            raise Invalid(say("command.firmware_empty"))
         digest = self._hash.hexdigest()
 
         def close() -> None:
@@ -227,12 +228,12 @@ class Incoming:
         try:
             work()
         except OSError as error:
-            raise StorageError(f"the firmware cannot be stored: {error.strerror}") from None
+            raise StorageError(say("storage.firmware", strerror=error.strerror)) from None
 
 
 def _checked(session: str) -> str:
     if not SESSION.fullmatch(session):
-        raise NotFound("no such order")
+        raise NotFound(say("command.no_such_order"))
     return session
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gb28181.errors import StorageError
+from gb28181.texts.text import say
 
 OWNER: Final = ".gb28181-volume"
 OPEN: Final = ".open"
@@ -39,7 +40,7 @@ class Volume:
         try:
             state = os.statvfs(self.root)
         except OSError as error:
-            raise StorageError(f"volume {self.root}: {error.strerror}") from None
+            raise StorageError(say("storage.volume", root=self.root, strerror=error.strerror)) from None
         return Space(state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize)
 
 
@@ -66,15 +67,10 @@ def open_volume(root: Path | str, instance: str) -> Volume:
         owner = claim(volume)
         (volume.root / OPEN).mkdir(exist_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"recording volume {volume.root} cannot be written: {error.strerror or error}. "
-            "Check that the disk is mounted, not read-only and not full, and that the server's user may write there."
-        ) from None
+        raise StorageError(say("storage.unwritable", root=volume.root, why=error.strerror or error)) from None
     if owner != instance:
         raise StorageError(
-            f"recording volume {volume.root} belongs to another server (instance {owner[:40]!r}, this one is {instance!r}). "
-            f"Give this server a folder of its own in recording.volumes; or, if the other server is gone for good and this "
-            f"one is to take over its recordings, remove {volume.root / OWNER}."
+            say("storage.foreign", root=volume.root, owner=owner[:40], instance=instance, path=volume.root / OWNER)
         )
     return volume
 

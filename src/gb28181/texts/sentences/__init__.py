@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gb28181.texts.sentences import accounts, alarm, catalog, command, device, http, live, media, ptz, recording, server, start
-
-AREAS: Final = (
+from gb28181.texts.sentences import (
     accounts,
     alarm,
     catalog,
     command,
     device,
+    export,
     http,
     live,
     media,
@@ -21,6 +20,26 @@ AREAS: Final = (
     recording,
     server,
     start,
+    storage,
+    stream,
+)
+
+AREAS: Final = (
+    accounts,
+    alarm,
+    catalog,
+    command,
+    device,
+    export,
+    http,
+    live,
+    media,
+    ptz,
+    recording,
+    server,
+    start,
+    storage,
+    stream,
 )
 
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -74,4 +74,17 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{size} bytes do not fit into a datagram, and {remote} has no TCP connection with us",
         "{size} 字节无法放入一个 UDP 包，且 {remote} 没有与本平台的 TCP 连接",
     ),
+    "device.shown_wrong_password": ("has shown a wrong password", "使用了错误的密码"),
+    "device.no_domain_password": (
+        "cannot use the domain's password, which is switched off",
+        "不能使用全域统一密码（已停用）",
+    ),
+    "device.refused.no_password": (
+        "no password is set: give the device one of its own, or switch sip.domain_password on",
+        "没有设置密码：请为此设备单独设置密码，或启用 sip.domain_password",
+    ),
+    "device.refused.expires": (
+        "expires {expires_s} s is below the minimum of {least} s",
+        "注册有效期 {expires_s} 秒小于最小值 {least} 秒",
+    ),
 }

@@ -23,4 +23,6 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "not a time: {text!r}, expected RFC 3339 such as 2026-03-01T00:00:00Z",
         "不是时间：{text!r}，应为 RFC 3339 格式，如 2026-03-01T00:00:00Z",
     ),
+    "http.failed": ("the server failed on this request; its log says where", "服务器处理此请求时出错；位置见服务器日志"),
+    "http.not_http": ("not a request that HTTP knows: {reason}", "不是有效的 HTTP 请求：{reason}"),
 }

@@ -40,4 +40,32 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "recording.position": ("expected a position from {start} to before {end}", "位置应从 {start} 至 {end} 之前"),
     "recording.speed": ("expected a speed from {slowest:g} to {fastest:g}", "速度应为 {slowest:g} 至 {fastest:g}"),
+    "recording.device_offline": ("the device is offline", "设备离线"),
+    "recording.no_media": ("no media since {at}", "自 {at} 起没有媒体数据"),
+    "recording.action": ("expected the action pause, resume, seek or speed", "操作应为 pause、resume、seek 或 speed"),
+    "recording.speed_number": ("the speed is not a number", "速度不是数字"),
+    "recording.films_full": (
+        "{films} recordings are being played, the most at once: close some",
+        "正在播放 {films} 路录像，已达上限：请关闭一些",
+    ),
+    "recording.action_json": ("expected JSON with an action", "应为带有操作的 JSON"),
+    "recording.position_moment": ("the position is no moment", "播放位置不是时间"),
+    "recording.playback_link": ("no such playback: use the link that the API gave", "没有此回放：请使用 API 给出的链接"),
+    "recording.playback_closed": (
+        "this playback session was closed: open it again from the console or the API",
+        "此回放会话已关闭：请从控制台或 API 重新打开",
+    ),
+    "recording.the_end": ("the end of the recording", "录像结束"),
+    "recording.seek": (
+        "the position to seek is missing or outside of the session's start and end",
+        "没有给出跳转位置，或位置不在会话的起止时间之内",
+    ),
+    "recording.range_us": (
+        "range {start_us}..{end_us} µs: expected a start before its end",
+        "范围 {start_us}..{end_us} µs：开始应早于结束",
+    ),
+    "recording.deleted": (
+        "{path} has been deleted: its retention has ended, or its volume is not mounted",
+        "{path} 已删除：保存期已满，或存储未挂载",
+    ),
 }

@@ -1,0 +1,45 @@
+"""Volumes, files and the database."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    "storage.statement": ("database {where} refused a statement: {said}", "数据库 {where} 拒绝了语句：{said}"),
+    "storage.postgres": (
+        "database {where} cannot be used: {said}. Check that PostgreSQL runs, that database.url is right and that its "
+        "user may create tables",
+        "数据库 {where} 无法使用：{said}。请检查 PostgreSQL 是否运行、database.url 是否正确、其用户能否建表",
+    ),
+    "storage.database_now": ("the database cannot be written now: {last_error}", "数据库目前无法写入：{last_error}"),
+    "storage.rows_lost": (
+        "{rows} rows could not be written before the end: {last_error}",
+        "{rows} 行在停止前未能写入：{last_error}",
+    ),
+    "storage.row_refused": ("the database refuses {table} {key}: {said}", "数据库拒绝 {table} {key}：{said}"),
+    "storage.rows_full": ("too many rows wait for the database", "等待写入数据库的数据过多"),
+    "storage.not_mounted": (
+        "recording volume {root} is not mounted: it used to be on a disk of its own, now nothing of it is there. Mount "
+        "the disk; it is taken into use at once. If the recordings are to lie on this disk from now on, remove {root} "
+        "from {path}.",
+        "录像存储 {root} 未挂载：它原来在单独的磁盘上，现在其内容都不见了。请挂载该磁盘，挂载后立即启用；若今后录像就存放"
+        "在当前磁盘，请从 {path} 中删除 {root}。",
+    ),
+    "storage.not_yet": ("does not answer yet", "尚未响应"),
+    "storage.picture": ("the picture cannot be stored: {strerror}", "图片无法保存：{strerror}"),
+    "storage.firmware_entry": ("the firmware cannot be entered: {strerror}", "固件无法登记：{strerror}"),
+    "storage.firmware": ("the firmware cannot be stored: {strerror}", "固件无法保存：{strerror}"),
+    "storage.volume": ("volume {root}: {strerror}", "存储 {root}：{strerror}"),
+    "storage.foreign": (
+        "recording volume {root} belongs to another server (instance {owner!r}, this one is {instance!r}). Give this "
+        "server a folder of its own in recording.volumes; or, if the other server is gone for good and this one is to "
+        "take over its recordings, remove {path}.",
+        "录像存储 {root} 属于另一台服务器（实例 {owner!r}，本机为 {instance!r}）。请在 recording.volumes 中为本服务器指定"
+        "单独的目录；若那台服务器已停用、由本机接管其录像，请删除 {path}。",
+    ),
+    "storage.unwritable": (
+        "recording volume {root} cannot be written: {why}. Check that the disk is mounted, not read-only and not full, "
+        "and that the server's user may write there.",
+        "录像存储 {root} 无法写入：{why}。请检查磁盘是否已挂载、是否只读或已满，以及服务用户是否有写权限。",
+    ),
+}
