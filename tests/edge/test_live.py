@@ -172,6 +172,23 @@ async def test_missing_stream_is_asked_for_and_shown_once_it_runs(make_world):
             await read_for(answer.content, 10_000)
 
 
+async def test_stream_that_ends_after_its_last_viewer_left_is_not_asked_for_again(make_world):
+    world = await make_world()
+    async with Pump(world.ingest), world.client.get(world.live()) as answer:
+        await read_for(answer.content, 10_000)
+    await until(lambda: not world.edge.hub.viewers)
+    world.ingest.has_stream = False
+    world.ingest.end()
+    # The channel lingers and looks for its stream; who comes meanwhile has it asked for at once.
+    await asyncio.wait_for(world.ingest.asked.wait(), 20)
+    world.ingest.asked.clear()
+    await asyncio.wait_for(world.ingest.asked.wait(), 20)  # the second time: what the first one led to has been told
+    assert not world.control.wanted
+    opening = asyncio.ensure_future(world.client.get(world.live()))
+    await until(lambda: world.control.wanted)
+    opening.cancel()
+
+
 async def test_viewer_stays_while_the_stream_begins_anew(make_world):
     world = await make_world()
     async with Pump(world.ingest), world.client.get(world.live()) as answer:

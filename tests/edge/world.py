@@ -85,6 +85,7 @@ class Ingest:
         self.watches: dict[int, asyncio.StreamWriter] = {}
         self.unwatched: list[int] = []
         self.watched = asyncio.Event()
+        self.asked = asyncio.Event()  # for a stream that is not here
         self.idle = asyncio.Event()
         self.offset = 0
         self._server: asyncio.Server | None = None
@@ -117,6 +118,7 @@ class Ingest:
         if isinstance(message, Watch):
             if not self.has_stream or (message.device_id, message.channel_id) != (DEVICE, CHANNEL):
                 writer.write(encode(WatchEnded(message.watch_id, "not_found")))
+                self.asked.set()
                 return
             self.watches[message.watch_id] = writer
             writer.write(encode(WatchStarted(message.watch_id, "s1", *self.beginning)))

@@ -48,7 +48,7 @@ class LiveChannel:
     """One channel while somebody watches it, and a little longer.
 
     Args:
-        want: Tells control that this channel is waited for.
+        want: Tells control that this channel is waited for; False when nobody waits for it, and so nothing was told.
         gop_limit: As for `Feed`; pictures since the last key frame are kept too, for a format that is asked for later.
     """
 
@@ -58,7 +58,7 @@ class LiveChannel:
         channel_id: str,
         *,
         ingests: Sequence[IngestClient],
-        want: Callable[[str, str], None],
+        want: Callable[[str, str], bool],
         gop_limit: int,
     ) -> None:
         self.device_id = device_id
@@ -166,9 +166,8 @@ class LiveChannel:
             now = self._loop.time()
             if now >= deadline:
                 return False
-            if now - wanted >= _WANT_S:
+            if now - wanted >= _WANT_S and self._want(self.device_id, self.channel_id):
                 wanted = now
-                self._want(self.device_id, self.channel_id)
             await asyncio.sleep(_RETRY_S)
 
     def _ask(self) -> None:

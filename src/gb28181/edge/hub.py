@@ -93,7 +93,7 @@ class Hub:
         channel = self._channels.get(key)
         if channel is None:
             limit = self._settings.viewer_buffer_bytes * _GOP_SHARE
-            channel = LiveChannel(device_id, channel_id, ingests=self._ingests, want=self._want, gop_limit=limit)
+            channel = LiveChannel(device_id, channel_id, ingests=self._ingests, want=self._wanted, gop_limit=limit)
             self._channels[key] = channel
             self._tasks[key] = self._background.spawn(lambda: self._run(key, channel), f"{device_id}/{channel_id}")
         self._changed()
@@ -119,6 +119,13 @@ class Hub:
             loop = asyncio.get_running_loop()
             self._lingering[key] = loop.call_later(_LINGER_S, self._end, key)
         self._changed()
+
+    def _wanted(self, device_id: str, channel_id: str) -> bool:
+        """Asks control for a stream; not for a channel that only lingers: its camera would send to nobody."""
+        if (device_id, channel_id) not in self._waiting:
+            return False
+        self._want(device_id, channel_id)
+        return True
 
     def _end(self, key: tuple[str, str]) -> None:
         self._lingering.pop(key, None)
