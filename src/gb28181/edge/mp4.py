@@ -99,6 +99,9 @@ class _Table:
 class Mp4Writer:
     """Writes one file.
 
+    A picture is shown some time after it is decoded where the camera sends B pictures. The presentation begins so much later
+    than the first decoding time, in both tracks: players take the first picture for its beginning, and sound would come early.
+
     Attributes:
         size: Bytes written so far.
         duration_90k: Of the pictures so far.
@@ -140,7 +143,7 @@ class Mp4Writer:
         """The rest of the file.
 
         Args:
-            skip_90k: The presentation begins so long after the first picture.
+            skip_90k: The presentation begins with the picture that is decoded so long after the first one.
             chapters: Where an uninterrupted piece begins, 90 kHz after the first picture, and its UTC microseconds.
             created_us: UTC microseconds of the first picture that is shown.
         """
@@ -149,7 +152,8 @@ class Mp4Writer:
         size = self._video_formats[0]
         entries = [video_entry(found) for found in self._video_formats]
         tables = self._video.boxes(entries, all_keys=len(self._video.keys) == len(self._video.sizes))
-        edits = _edits([(shown_ms, skip_90k)])
+        begin_90k = skip_90k + self._video.compositions[0]
+        edits = _edits([(shown_ms, begin_90k)])
         tracks = [
             track(
                 VIDEO_TRACK, VIDEO_CLOCK, tables, width=size.width, height=size.height,
@@ -157,7 +161,7 @@ class Mp4Writer:
             )
         ]  # fmt: skip
         if self._sound_format is not None and self._sound.sizes:
-            tracks.append(self._sound_track(self._sound_format, skip_90k, shown_ms, created))
+            tracks.append(self._sound_track(self._sound_format, begin_90k, shown_ms, created))
         header = struct.pack(">IIIIIHHII", created, created, _MOVIE_CLOCK, shown_ms, 0x10000, 0x100, 0, 0, 0)
         header += struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) + bytes(24) + _U32.pack(3)
         udta = box(b"udta", _chapters([(max(0, at - skip_90k), utc) for at, utc in chapters]))
@@ -165,8 +169,8 @@ class Mp4Writer:
         self.size += len(moov)
         return moov
 
-    def _sound_track(self, sound: SoundFormat, skip_90k: int, shown_ms: int, created: int) -> bytes:
-        begin = self._sound_begin - skip_90k * sound.rate // VIDEO_CLOCK
+    def _sound_track(self, sound: SoundFormat, begin_90k: int, shown_ms: int, created: int) -> bytes:
+        begin = self._sound_begin - begin_90k * sound.rate // VIDEO_CLOCK
         length = self._sound.duration
         if begin > 0:
             late = begin * 1000 // sound.rate
