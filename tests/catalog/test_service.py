@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from gb28181.catalog.registry import Registry
 from gb28181.device.model import Device, DeviceOffline, DeviceOnline, Profile
 from gb28181.errors import Invalid, NotFound, Unreachable
 from gb28181.ids import DeviceId
-from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse
+from gb28181.manscdp.commands.catalog import CatalogItem, CatalogNotify, CatalogResponse, ItemInfo
 from gb28181.manscdp.element import Status
 from tests.catalog.world import World, item, key
 from tests.fakes import CAMERA, DEVICE, request, settle
@@ -415,6 +416,41 @@ async def test_an_update_without_a_state_leaves_the_state_alone() -> None:
         world.notify(CatalogItem(device_id=key(1).channel_id, event="UPDATE", name="Gate"))
         assert world.names() == ["Gate"]
         assert not world.catalog.is_online(key(1))
+
+
+@pytest.mark.parametrize("event", ["UPDATE", None])
+async def test_an_update_changes_what_it_names_and_leaves_the_rest_as_it_was(event: str | None) -> None:
+    """Q75: some devices notify of a state or a name with an item that has nothing else, Event left out."""
+    world = World()
+    async with world.catalog:
+        world.come_online()
+        await world.tick()
+        info = ItemInfo(ptz_type="1", room_type=2)
+        whole = item(1, "Gate", model="X1", civil_code="340200", longitude=118.3, latitude=31.3, parental=1, info=info)
+        copies = [replace(whole, parent_id=parent) for parent in ("a", "b")]
+        world.answer(*copies, announced=2)
+        [before] = world.shown()
+        world.notify(CatalogItem(device_id=key(1).channel_id, event=event, status=Status.OFF))
+        [after] = world.shown()
+        assert replace(after, status_on=True, updated_at=before.updated_at) == before
+        writes = world.store.writes
+        world.notify(CatalogItem(device_id=key(1).channel_id, event=event, status=Status.OFF))
+        assert world.store.writes == writes, "nothing new was said"
+        world.notify(CatalogItem(device_id=key(1).channel_id, event=event, parent_id="c", info=ItemInfo(room_type=1)))
+        [moved] = world.shown()
+        assert (moved.name, moved.model, moved.ptz_type, moved.longitude) == ("Gate", "X1", 1, 118.3)
+        assert (moved.parent_id, moved.item) == ("c", {"RoomType": 1})
+
+
+async def test_an_item_that_is_added_again_is_described_anew() -> None:
+    world = World()
+    async with world.catalog:
+        world.come_online()
+        await world.tick()
+        world.answer(item(1, "Gate", model="X1"), announced=1)
+        world.notify(CatalogItem(device_id=key(1).channel_id, event="ADD", name="Door"))
+        [channel] = world.shown()
+        assert (channel.name, channel.model) == ("Door", "")
 
 
 # --- items that are listed more than once (quirk Q63) ------------------------------------------------------------------

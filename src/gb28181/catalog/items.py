@@ -35,6 +35,16 @@ _NAMED: Final = frozenset(
     }
     | {"PTZType"}
 )
+#: Fields of `Channel` by the element that alone decides about them.
+_BY_ELEMENT: Final = {
+    "Name": "name",
+    "Manufacturer": "manufacturer",
+    "Model": "model",
+    "CivilCode": "civil_code",
+    "ParentID": "parent_id",
+    "Parental": "parental",
+    "PTZType": "ptz_type",
+}
 #: Where `Channel.item` keeps all parents of an item that was listed several times.
 PARENTS: Final = "ParentIDs"
 _BUSINESS_GROUP: Final = "BusinessGroupID"
@@ -66,12 +76,19 @@ def brings_item(event: str) -> bool:
 
 
 def channel_of(
-    device_id: DeviceId, item: CatalogItem, old: Channel | None, now: datetime, *, parents: tuple[str, ...] = ()
+    device_id: DeviceId,
+    item: CatalogItem,
+    old: Channel | None,
+    now: datetime,
+    *,
+    parents: tuple[str, ...] = (),
+    is_partial: bool = False,
 ) -> Channel:
     """The channel as the item describes it; what operators added stays. The same object when nothing changed.
 
     Args:
         parents: All under which it is listed; kept as `ParentIDs` where there are several (quirk Q63).
+        is_partial: Elements that the item leaves out are as they were.
     """
     base = old or Channel(ChannelKey(device_id, item.device_id))
     values = elements_of(item)
@@ -96,6 +113,8 @@ def channel_of(
         is_gone=False,
         missed=0,
     )
+    if is_partial and old is not None:
+        fresh = _completed(fresh, old, values)
     if old is not None and not old.is_gone and old.missed == 0 and _same_item(old, fresh):
         return old
     return replace(fresh, updated_at=now)
@@ -138,6 +157,16 @@ def _elements(values: dict[str, Any], parents: tuple[str, ...]) -> str:
     if len(parents) > 1:
         rest[PARENTS] = list(parents)
     return intern(json.dumps(rest, ensure_ascii=False, separators=(",", ":"))) if rest else ""
+
+
+def _completed(fresh: Channel, old: Channel, values: dict[str, Any]) -> Channel:
+    """The channel with what the item's elements say, and for the rest as it was."""
+    kept: dict[str, Any] = {field: getattr(old, field) for element, field in _BY_ELEMENT.items() if element not in values}
+    if "Longitude" not in values or "Latitude" not in values:
+        kept |= {"longitude": old.longitude, "latitude": old.latitude}
+    before = {name: value for name, value in old.item.items() if name != PARENTS or "ParentID" not in values}
+    parents = fresh.item.get(PARENTS) or before.pop(PARENTS, ())
+    return replace(fresh, **kept, elements=_elements(before | fresh.item, tuple(parents)))
 
 
 def parents_of(channel: Channel | None) -> tuple[str, ...]:

@@ -244,7 +244,9 @@ def _notified(device_id: DeviceId, item: CatalogItem, old: Channel | None, now: 
         says_state = event != "DEL"
     else:
         known = parents_of(old)
-        new = channel_of(device_id, item, old, now, parents=known if item.parent_id in known else ())
+        parents = known if item.parent_id in known else ()
+        # ADD brings a whole item; of an update, or of an item without Event, some devices send but what changed (quirk Q75).
+        new = channel_of(device_id, item, old, now, parents=parents, is_partial=event != "ADD")
         says_state = item.status is not None
     counts = state(old, new.status_on) if says_state else old.status_on
     if new.status_on == counts:
