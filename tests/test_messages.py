@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from gb28181.errors import WireError
 from gb28181.frames import MAX_FRAME, FrameReader, decode, encode, encode_chunk_header
 from gb28181.messages import Hello, MediaChunk, Snapshot, Statistics, StreamState, Viewers, VolumeState
+from gb28181.texts.text import Text, say
 
 STATE = StreamState("s", "d", "c", "udp", 20000, recording=True, lost=3, source="192.0.2.1:5000")
 MESSAGES = [
@@ -47,6 +50,15 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 def test_a_field_of_a_newer_version_is_ignored_and_one_that_it_lacks_has_its_default() -> None:
     assert decode(b'{"is": "Hello", "name": "i", "epoch": 1, "pid": 2, "colour": "red"}') == Hello("i", 1, 2)
+
+
+def test_a_text_is_one_again_wherever_it_stands_and_other_strings_stay_what_they_are() -> None:
+    told = dataclasses.replace(STATE, note=say("live.internal", error="x"))
+    read = decode(encode(Snapshot(1, (STATE, told)))[4:])
+    assert isinstance(read, Snapshot)
+    assert read.streams == (STATE, told)
+    assert [type(stream.note) for stream in read.streams] == [str, Text]
+    assert decode(encode(Hello('{"text":', 1, 2))[4:]) == Hello('{"text":', 1, 2)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"is": "Nothing"}', b'{"is": "Hello"}', b"\xff"])

@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -23,6 +22,8 @@ T = TypeVar("T")
 
 MAX_FRAME: Final = 16 << 20
 _BINARY: Final = 0x8000_0000
+#: How a packed `Text` begins, as a string inside JSON.
+_PACKED: Final = rb'"{\"text\":'
 _LENGTH: Final = struct.Struct(">I")
 _CHUNK: Final = struct.Struct(">IB3xQQ")
 
@@ -51,7 +52,7 @@ def from_json(kind: type[T], text: str | bytes) -> T:
         WireError: It is none.
     """
     try:
-        built: T = _build(kind, json.loads(text))
+        built: T = _build(kind, json.loads(text), _holds_texts(text.encode() if isinstance(text, str) else text))
     except (ValueError, TypeError, AttributeError) as error:
         raise WireError(f"not a {kind.__name__} between our processes ({error})") from None
     return built
@@ -112,7 +113,7 @@ def decode(body: bytes) -> Message:
     try:
         data = json.loads(body)
         kind = KINDS[data.pop("is")]
-        return _build(kind, data)
+        return _build(kind, data, _holds_texts(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WireError(f"not a message between our processes: {body[:80]!r} ({error})") from None
 
@@ -124,26 +125,43 @@ def _chunk(body: bytes) -> MediaChunk:
     return MediaChunk(watch_id, flags, offset, at, body[_CHUNK.size :])
 
 
+def _holds_texts(body: bytes) -> bool:
+    """Whether a packed `Text` is somewhere in this JSON: where there is none, no string has to be looked at."""
+    return _PACKED in body
+
+
+def _build(kind: type, data: dict[str, Any], has_texts: bool) -> Any:
+    names, conversions = _plan(kind, has_texts)
+    if not data.keys() <= names:  # of a newer version
+        data = {name: value for name, value in data.items() if name in names}
+    for name, convert in conversions:
+        if name in data:
+            data[name] = convert(data[name])
+    return kind(**data)
+
+
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _plan(kind: type, has_texts: bool) -> tuple[frozenset[str], tuple[tuple[str, Callable[[Any], Any]], ...]]:
+    """The fields of a message, and what makes values of those that JSON has no type for: made once, a message is made often."""
+    hints = typing.get_type_hints(kind)
+    conversions = ((name, _conversion(hint, has_texts)) for name, hint in hints.items())
+    return frozenset(hints), tuple((name, convert) for name, convert in conversions if convert is not None)
 
 
-def _build(kind: type, data: dict[str, Any]) -> Any:
-    hints = _hints(kind)
-    return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
-
-
-def _value(hint: Any, value: Any) -> Any:
+def _conversion(hint: Any, has_texts: bool) -> Callable[[Any], Any] | None:
     if hint is str:
-        return unpacked(value)
+        return unpacked if has_texts else None
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _build(hint, value)
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(_value(inner[0], item) for item in value)
-        return tuple(_value(part, item) for part, item in zip(inner, value, strict=True))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return value
+        return lambda value: _build(hint, value, has_texts)
+    if typing.get_origin(hint) is not tuple:
+        return None
+    inner = typing.get_args(hint)
+    if len(inner) == 2 and inner[1] is Ellipsis:
+        each = _conversion(inner[0], has_texts)
+        return tuple if each is None else lambda value: tuple(map(each, value))
+    parts = [_conversion(part, has_texts) or _unchanged for part in inner]
+    return lambda value: tuple(convert(item) for convert, item in zip(parts, value, strict=True))
+
+
+def _unchanged(value: Any) -> Any:
     return value
