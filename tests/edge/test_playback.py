@@ -17,9 +17,10 @@ import av
 import pytest
 
 from gb28181 import tokens
-from gb28181.edge.playback_pace import LEAD_S, Pace
+from gb28181.edge.playback_pace import LEAD_S, Pace, compositions
 from gb28181.edge.playback_session import PlaybackSession
 from gb28181.edge.recorded import Recordings
+from gb28181.edge.recorded_pictures import RecordedPicture
 from gb28181.errors import Invalid
 from gb28181.frames import encode
 from gb28181.messages import PlaybackControl
@@ -150,6 +151,24 @@ def test_a_seek_goes_on_where_the_player_is() -> None:
     assert 0 < after - hurried[-1] <= 3600
     assert first == [0, 90_000]
     assert pace.due(9_090_000) == 51.0 - LEAD_S
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0, 0.5])
+@pytest.mark.parametrize("led", range(9))
+def test_b_pictures_that_lead_to_a_moment_are_shown_in_their_order(led: int, speed: float) -> None:
+    order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]  # as they are shown, by decoding
+    pictures = [
+        RecordedPicture(b"", number * 3600, (place + 2 - number) * 3600, is_key=not number)
+        for number, place in enumerate(order)
+    ]
+    pace = Pace(speed)
+    shown = [pace.hurry() + composition for composition in compositions(pictures, led, speed)]
+    for picture in pictures[led:]:
+        if picture is pictures[led]:
+            pace.begin(picture.at_90k, 0.0)
+        shown.append(pace.stamp(picture.at_90k) + round(picture.shown_90k / speed))
+    assert [number for _, number in sorted(zip(shown, order, strict=True))] == list(range(10))
+    assert len(set(shown)) == 10
 
 
 def test_who_is_far_too_late_is_not_caught_up_with() -> None:

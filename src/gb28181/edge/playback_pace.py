@@ -6,7 +6,10 @@ never goes back and never jumps: after a seek, a gap or a change of speed it goe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from gb28181.edge.recorded_pictures import RecordedPicture
 
 #: Pictures are sent so long before they are shown: what a player holds when somebody presses pause.
 LEAD_S: Final = 0.5
@@ -15,6 +18,30 @@ _LATE_S: Final = 2.0
 _CLOCK: Final = 90_000
 _MS: Final = 90
 _USUAL: Final = 3600
+
+
+#: No codec shows a picture after so many that are decoded later.
+_REORDERED: Final = 16
+
+
+def compositions(pictures: Sequence[RecordedPicture], led: int, speed: float) -> list[int]:
+    """Presentation minus decoding time of the first `led` pictures, which `Pace.hurry` stamps, 90 kHz.
+
+    They are shown in their order before all others, a millisecond each; but one that is shown among the others (they are B
+    pictures) has its own place there.
+    """
+    shown = [picture.at_90k + picture.shown_90k for picture in pictures[: led + _REORDERED]]
+    first = min(shown[led:], default=None)
+    early = sorted((at, number) for number, at in enumerate(shown[:led]) if first is None or at < first)
+    rank = {number: place for place, (_, number) in enumerate(early)}
+    delay = max((number - place for number, place in rank.items()), default=0)
+    out = []
+    for number in range(led):
+        if number in rank:
+            out.append((rank[number] + delay - number) * _MS)
+        else:
+            out.append((led - 1 - number) * _MS + _USUAL + round((shown[number] - pictures[led].at_90k) / speed))
+    return out
 
 
 class Pace:

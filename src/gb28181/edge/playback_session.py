@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gb28181.edge.audio import SOUND_CODECS, SoundTrack, SoundUnit
-from gb28181.edge.playback_pace import Pace
+from gb28181.edge.playback_pace import Pace, compositions
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPicture, RecordedPictures, first_pictures, pictures_of
@@ -179,12 +179,14 @@ class _Film:
         self._content += group.duration_90k
         sound = _sound_of(read) if not keys_only else []
         place = 0
-        for picture in read.found.pictures:
+        led = _led(read, target) if target is not None and not keys_only else 0
+        orders = compositions(read.found.pictures, led, self._pace.speed)
+        for number, picture in enumerate(read.found.pictures):
             utc = group.utc_us + picture.at_90k * 100 // 9
             if utc >= self._session.end_us:
                 break
-            if target is not None and utc + picture_us(read, picture) <= target and not keys_only:
-                await self._send(read, picture, self._pace.hurry(), utc, mark=False)
+            if number < led:
+                await self._send(read, picture, self._pace.hurry(), utc, mark=False, composition=orders[number])
                 continue
             if target is not None:
                 self._pace.begin(begin + picture.at_90k, self._loop.time())
@@ -201,7 +203,8 @@ class _Film:
                 shift = round((sound[place].at_90k - picture.at_90k) / self._pace.speed)
                 heard.append(SoundUnit(sound[place].codec, out + shift, sound[place].data))
                 place += 1
-            await self._send(read, picture, out, utc, mark=True, heard=heard)
+            composition = round(picture.shown_90k / self._pace.speed)
+            await self._send(read, picture, out, utc, mark=True, composition=composition, heard=heard)
         return target
 
     async def _wait(self, content: int) -> None:
@@ -240,9 +243,16 @@ class _Film:
         return False
 
     async def _send(
-        self, read: _Read, picture: RecordedPicture, out: int, utc: int, *, mark: bool, heard: list[SoundUnit] | None = None
+        self,
+        read: _Read,
+        picture: RecordedPicture,
+        out: int,
+        utc: int,
+        *,
+        mark: bool,
+        composition: int,
+        heard: list[SoundUnit] | None = None,
     ) -> None:
-        composition = round(picture.shown_90k / self._pace.speed)
         parts: list[bytes] = []
         if picture.is_key and (self._muxer is None or self._codec != read.found.codec):
             before, self._codec = self._muxer, read.found.codec
@@ -299,6 +309,17 @@ def picture_us(read: _Read, picture: RecordedPicture) -> int:
     """How long a picture is seen, at least; enough to tell the one that shows a moment."""
     count = max(1, len(read.found.pictures))
     return min(read.group.duration_90k // count, _SECOND_90K) * 100 // 9
+
+
+def _led(read: _Read, target: int) -> int:
+    """How many pictures are there only to be built upon by the one that shows the moment."""
+    pictures, begin = read.found.pictures, read.group.utc_us
+    after = (
+        number
+        for number, picture in enumerate(pictures)
+        if begin + picture.at_90k * 100 // 9 + picture_us(read, picture) > target
+    )
+    return next(after, len(pictures))
 
 
 def _next(groups: Iterator[Group], keys_only: bool) -> _Read | None:
