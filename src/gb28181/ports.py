@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -17,6 +17,7 @@ from gb28181.messages import EndCause, MediaTransport, StreamState
 from gb28181.position.model import Position
 from gb28181.recording.model import Gap, GapTotal, Segment, Span
 from gb28181.session.model import Dialog, StreamRecord
+from gb28181.storage.manifest import ManifestRow
 from gb28181.subscription.model import Subscription
 
 # --- signalling ----------------------------------------------------------------------------------------------------
@@ -357,6 +358,13 @@ class SegmentStore(Protocol):
     async def add_segments(self, segments: Sequence[Segment]) -> None:
         """Committed when it returns; a segment that is there already (volume, path) is left alone."""
 
+    async def add_missing(self, segments: Sequence[Segment], *, volumes: Sequence[str]) -> int:
+        """Adds those of one volume that are not there yet and returns how many these were. The rows of the same segments
+        (path) on other volumes than `volumes` go: they were moved."""
+
+    async def newest_by_volume(self) -> dict[str, int]:
+        """Start of the newest segment of every volume that has one, by the volume's root."""
+
     async def segments_between(
         self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[Segment]:
@@ -399,6 +407,13 @@ class SegmentStore(Protocol):
 
     async def open_gaps(self, *, limit: int) -> list[Gap]:
         """Gaps that last, of all channels, the longest first."""
+
+
+class Manifests(Protocol):
+    """What the volumes say of themselves; `storage.io.manifests` reads them."""
+
+    def rows(self, volume: str, *, since_us: int) -> AsyncIterator[list[ManifestRow]]:
+        """Closed segments of a volume that ended since then, 0 means all; in batches. Raises: StorageError: The disk failed."""
 
 
 class OrderStore(Protocol):

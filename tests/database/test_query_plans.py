@@ -7,7 +7,17 @@ import sqlalchemy as sa
 
 from gb28181.database import Database, tables
 from gb28181.database.gaps import by_cause
-from gb28181.database.segments import DAY_US, between, by_day, oldest, oldest_of_tracks, oldest_of_volumes, spans
+from gb28181.database.segments import (
+    DAY_US,
+    between,
+    by_day,
+    named,
+    newest_of_volumes,
+    oldest,
+    oldest_of_tracks,
+    oldest_of_volumes,
+    spans,
+)
 from tests.database.database_samples import KEY, segment
 
 CHANNELS = 300
@@ -67,7 +77,10 @@ async def test_calendar_spans_and_the_overview_are_read_from_indexes_alone(fille
             steps
         )
         assert not any("SCAN segments" in step for step in steps), steps
-    for steps, index in ((await plan(filled, oldest_of_volumes()), "age"), (await plan(filled, oldest_of_tracks()), "time")):
+    known = await plan(filled, named(1, ["a", "b"]))
+    assert any("USING COVERING INDEX segments_by_path (volume_id=? AND path=?)" in step for step in known), known
+    ends = [(await plan(filled, statement()), "age") for statement in (oldest_of_volumes, newest_of_volumes)]
+    for steps, index in (*ends, (await plan(filled, oldest_of_tracks()), "time")):
         assert any(f"SEARCH segments USING COVERING INDEX segments_by_{index}" in step for step in steps), steps
     causes = await plan(filled, by_cause(0, DAY_US))
     assert any("gaps_by_end (end_us>?)" in step for step in causes), causes

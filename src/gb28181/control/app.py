@@ -54,6 +54,7 @@ from gb28181.ptz import handlers as ptz_handlers
 from gb28181.ptz.memory import PtzMemory
 from gb28181.ptz.service import PtzService
 from gb28181.recording.archive import Archive
+from gb28181.recording.inventory import Inventory
 from gb28181.recording.retention import RetentionService
 from gb28181.recording.service import RecordingService
 from gb28181.router import Router
@@ -65,6 +66,7 @@ from gb28181.sip.digest import DigestServer
 from gb28181.sip.io.server import SipServer
 from gb28181.sip.trace import Trace
 from gb28181.storage.io.deposit import Deposit, DepositThreads
+from gb28181.storage.io.manifests import ManifestThreads
 from gb28181.subscription.service import SubscriptionService
 from gb28181.texts.text import say
 from gb28181.tokens import derive
@@ -170,6 +172,14 @@ class Control:
             bus=self.bus,
             clock=self._clock,
         )
+        volumes = folder.volumes(settings)
+        self.inventory = Inventory(
+            [str(volume) for volume in volumes],
+            manifests=ManifestThreads(),
+            store=self.database,
+            bus=self.bus,
+            clock=self._clock,
+        )
         self.commands = CommandService(
             settings.command,
             exchanges=self.exchanges,
@@ -245,7 +255,6 @@ class Control:
             clock=self._clock,
             ttl_s=settings.http.media_token_ttl_s,
         )
-        volumes = folder.volumes(settings)
         self.metrics = figures(self, volumes)
         self.api = create_api(
             Services(
@@ -297,8 +306,8 @@ class Control:
             stack.enter_context(self.lag)
             stack.enter_context(ShortPauses())
             for part in (
-                self.devices, self.catalog, self.commands, self.sessions, self.ingests, self.recordings, self.retention,
-                self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,
+                self.devices, self.catalog, self.commands, self.sessions, self.inventory, self.ingests, self.recordings,
+                self.retention, self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,
             ):  # fmt: skip
                 await stack.enter_async_context(part)
             await stack.enter_async_context(_listening(self.api, self._folder.control_socket))

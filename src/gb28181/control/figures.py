@@ -44,6 +44,7 @@ def figures(control: Control, volumes: Sequence[Path]) -> Metrics:
         ("media_status_events", "MediaStatus by outcome", control.media_statuses.counters),
         ("recording_events", "Segments, bytes, attempts, failures", control.recordings.counters),
         ("retention_events", "Segments and bytes deleted", control.retention.counters),
+        ("inventory_events", "Segments on disk that the database did not know", control.inventory.counters),
         ("command_events", "Orders to devices by kind and state", control.commands.counters),
         ("alarm_events", "Alarms received, raised, dropped, acknowledged; copies and resets", control.alarms.counters),
         ("position_events", "Positions received, discarded, refused", control.positions.counters),

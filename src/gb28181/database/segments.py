@@ -17,6 +17,7 @@ from gb28181.recording.model import Segment, Span
 DAY_US: Final = 86_400_000_000
 
 _s: Final = tables.segments.c
+_v: Final = tables.volumes.c
 
 _SELECT: Final = sa.select(
     tables.segments, tables.tracks.c.device_id, tables.tracks.c.channel_id, tables.volumes.c.root
@@ -43,6 +44,24 @@ class SegmentRows(Rows):
             for row in rows:
                 longest[row["track_id"]] = max(longest.get(row["track_id"], 0), row["end_us"] - row["start_us"])
             await tracks.stretch(connection, tables.tracks.c.longest_us, longest)
+
+    async def add_missing(self, segments: Sequence[Segment], *, volumes: Sequence[str]) -> int:
+        if not segments:
+            return 0
+        root, paths = segments[0].volume, [segment.path for segment in segments]
+        async with self._engines.reading() as connection:
+            volume_id = await tracks.volume(connection, root)
+            known = set() if volume_id is None else set(await connection.scalars(named(volume_id, paths)))
+            moved = [
+                number for name, number in await connection.execute(sa.select(_v.root, _v.volume_id)) if name not in volumes
+            ]
+        missing = [segment for segment in segments if segment.path not in known]
+        await self.add_segments(missing)
+        if moved and missing:
+            async with self._engines.durable() as connection:
+                gone = sa.delete(tables.segments).where(_s.volume_id == sa.bindparam("old"), _s.path == sa.bindparam("name"))
+                await connection.execute(gone, [{"old": old, "name": segment.path} for old in moved for segment in missing])
+        return len(missing)
 
     async def segments_between(
         self, key: ChannelKey, start: int, end: int, *, limit: int, after: tuple[int, int] | None = None
@@ -91,6 +110,12 @@ class SegmentRows(Rows):
         """Start of the oldest segment of every volume that has one, by the volume's root."""
         async with self._engines.reading() as connection:
             rows = await connection.execute(oldest_of_volumes())
+            return {root: start for root, start in rows if start is not None}
+
+    async def newest_by_volume(self) -> dict[str, int]:
+        """Start of the newest segment of every volume that has one, by the volume's root."""
+        async with self._engines.reading() as connection:
+            rows = await connection.execute(newest_of_volumes())
             return {root: start for root, start in rows if start is not None}
 
     async def oldest_by_channel(self) -> dict[ChannelKey, int]:
@@ -199,8 +224,19 @@ def by_day(track_id: int, start: int, days: int, *, longest: int) -> sa.Select[i
 
 def oldest_of_volumes() -> sa.Select[str, int | None]:
     """Root and first start of each volume: one look into an index each."""
-    first = sa.select(sa.func.min(_s.start_us)).where(_s.volume_id == tables.volumes.c.volume_id).scalar_subquery()
-    return sa.select(tables.volumes.c.root, first)
+    first = sa.select(sa.func.min(_s.start_us)).where(_s.volume_id == _v.volume_id).scalar_subquery()
+    return sa.select(_v.root, first)
+
+
+def newest_of_volumes() -> sa.Select[str, int | None]:
+    """Root and last start of each volume: one look into an index each."""
+    last = sa.select(sa.func.max(_s.start_us)).where(_s.volume_id == _v.volume_id).scalar_subquery()
+    return sa.select(_v.root, last)
+
+
+def named(volume_id: int, paths: Sequence[str]) -> sa.Select[str]:
+    """Which of these paths of a volume have a row: one look into an index each."""
+    return sa.select(_s.path).where(_s.volume_id == volume_id, _s.path.in_(paths))
 
 
 def oldest_of_tracks() -> sa.Select[str, str, int | None]:

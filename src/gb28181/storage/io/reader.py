@@ -45,15 +45,19 @@ def read_manifest(volume: Volume, device_id: str, channel_id: str, day: str) -> 
     return _manifest(volume.root / path_part(device_id) / path_part(channel_id) / day)
 
 
-def rebuild(volume: Volume) -> Iterator[ManifestRow]:
+def rebuild(volume: Volume, *, since_us: int = 0) -> Iterator[ManifestRow]:
     """Every closed segment of the volume as its manifests know it, by device, channel and day; no segment file is looked at.
+
+    Args:
+        since_us: Only of manifests that were written to since then, UTC microseconds, and only what ended since.
 
     Raises:
         StorageError: The disk failed.
     """
     for channel in _channels(volume):
         for day in days_of(channel):
-            yield from _manifest(channel / day).rows
+            if not since_us or _written_at(channel / day / MANIFEST) >= since_us:
+                yield from (row for row in _manifest(channel / day).rows if row.end >= since_us)
 
 
 def verify(volume: Volume, *, device_id: str = "", channel_id: str = "", hashing: bool = True) -> Iterator[Finding]:
@@ -131,6 +135,16 @@ def _channels(volume: Volume) -> Iterator[Path]:
             yield from sorted(Path(entry.path) for entry in os.scandir(device) if is_part(entry.name) and entry.is_dir())
     except OSError as error:
         raise StorageError(f"volume {volume.root}: {error.strerror}") from None
+
+
+def _written_at(file: Path) -> int:
+    """When a file was last written to, UTC microseconds; 0 when there is none."""
+    try:
+        return file.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from None
 
 
 def _manifest(folder: Path) -> Manifest:
