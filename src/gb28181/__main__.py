@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from gb28181 import __version__
 from gb28181.errors import Gb28181Error
+from gb28181.texts.language import of_terminal
+from gb28181.texts.text import packed, rendered
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except Gb28181Error as error:
-        print(f"gb28181: {error}", file=sys.stderr)
+        print(f"gb28181: {rendered(str(error), of_terminal(os.environ))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -94,7 +96,7 @@ def _part(run: Callable[[str, str, DataFolder], int], arguments: argparse.Namesp
         return run(arguments.name, given["settings"], folder)
     except Gb28181Error as error:
         logging.getLogger(__name__).error("cannot run", extra={"part": arguments.name, "reason": str(error)})
-        note.write_text(str(error))
+        note.write_text(packed(str(error)), encoding="utf-8")
         return 2
 
 

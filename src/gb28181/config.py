@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gb28181.advertise import parse_rules
 from gb28181.errors import Invalid
 from gb28181.ids import domain_of
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say, together
 
 ENV_PREFIX: Final = "GB28181__"
 _DECADE_S: Final = 10 * 365 * 86_400
@@ -279,7 +279,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise Invalid(say("start.config_unreadable", path=path, strerror=error.strerror)) from None
+            raise Invalid(say("start.config_unreadable", path=path, strerror=reason_of(error))) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Invalid(say("start.config_toml", path=path, error=error)) from None
     origin: dict[tuple[str, ...], str] = {}
@@ -298,7 +298,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         return Settings.model_validate(data)
     except ValidationError as error:
         lines = [_explain(entry["loc"], entry["type"], entry["msg"], origin) for entry in error.errors()]
-        raise Invalid("configuration: " + "; ".join(lines)) from None
+        raise Invalid(say("start.config", faults=together(lines))) from None
 
 
 def dump(settings: Settings) -> str:
@@ -315,14 +315,15 @@ def _explain(location: tuple[int | str, ...], kind: str, message: str, origin: M
     keys = tuple(str(part) for part in location)
     named = ".".join(keys)
     if keys in origin:
-        named = f"{named} (from {origin[keys]})"
+        named = say("start.config_origin", key=named, variable=origin[keys])
     if kind != "extra_forbidden":
-        return f"{named}: {message}"
+        return say("start.config_value", key=named, fault=message)
     if len(keys) == 1:
         known = list(Settings.model_fields)
     else:
         section = Settings.model_fields[keys[0]].annotation
         known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
     near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.4)
-    hint = f", did you mean {'.'.join((*keys[:-1], near[0]))}?" if near else f", known are: {', '.join(known)}"
-    return f"unknown key {named}{hint}"
+    if near:
+        return say("start.config_near", key=named, near=".".join((*keys[:-1], near[0])))
+    return say("start.config_unknown", key=named, known=", ".join(known))

@@ -288,10 +288,9 @@ class Exchanges:
             if pending.parts:
                 return
             stage: CommandStage = "no_response" if pending.accepted else "no_sip_answer"
-            what = "accepted the command and sent no Response" if pending.accepted else "did not answer the MESSAGE"
-            raise self._failed(
-                pending.device_id, pending.label, stage, f"{what} within {timeout_s:g} s", waited_s=timeout_s
-            ) from None
+            seen = "command.no_response" if pending.accepted else "command.no_answer"
+            text = say(seen, timeout_s=timeout_s)
+            raise self._failed(pending.device_id, pending.label, stage, text, waited_s=timeout_s) from None
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
@@ -330,8 +329,8 @@ class Exchanges:
         except Unreachable as error:
             raise self._failed(device_id, label, "not_sent", str(error)) from None
         if not 200 <= response.status < 300:
-            text = f"refused the MESSAGE: {response.status} {response.reason}".rstrip()
-            raise self._failed(device_id, label, "sip_status", text, sip_status=response.status)
+            refused = say("command.message_refused", status=response.status, reason=response.reason or "—")
+            raise self._failed(device_id, label, "sip_status", refused, sip_status=response.status)
 
     def _route(self, device_id: DeviceId, label: str) -> Route:
         try:

@@ -41,6 +41,7 @@ from gb28181.ptz.model import PtzChanged
 from gb28181.recording.model import RecordingChanged, SegmentStored
 from gb28181.session.model import MediaFinished, StreamDown, StreamFailed, StreamUp
 from gb28181.subscription.model import SubscriptionChanged
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ class EventStream:
     def _place(self, username: str) -> Iterator[None]:
         """Raises: Unavailable: This user, or all together, have as many readers as there may be."""
         if self.readers.total() >= _LISTENERS or self.readers[username] >= _LISTENERS_OF_ONE:
-            raise Unavailable("too many readers of events: close some")
+            raise Unavailable(say("http.readers_full"))
         self.readers[username] += 1
         try:
             yield

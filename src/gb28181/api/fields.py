@@ -11,7 +11,7 @@ from gb28181 import ids
 from gb28181.api.routing import Model
 from gb28181.clock import parse_rfc3339, rfc3339
 from gb28181.errors import Invalid, WireError
-from gb28181.texts.text import rendered
+from gb28181.texts.text import rendered, say
 
 #: Far from the ends of what a date can hold: a range around any moment, and a session that outlives it, can be reckoned.
 _YEARS: Final = range(1970, 2200)
@@ -19,13 +19,13 @@ _YEARS: Final = range(1970, 2200)
 
 def _parsed(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("expected RFC 3339 such as 2026-03-01T00:00:00Z")
+        raise ValueError(say("http.rfc3339"))
     try:
         moment = parse_rfc3339(value)
     except (Invalid, OverflowError) as error:
         raise ValueError(str(error)) from None
     if moment.year not in _YEARS:
-        raise ValueError(f"a time between {_YEARS.start} and {_YEARS.stop - 1} is expected")
+        raise ValueError(say("http.year", first=_YEARS.start, last=_YEARS.stop - 1))
     return moment
 
 
@@ -38,7 +38,7 @@ def _identifier(value: str) -> str:
 
 def _one_line(value: str) -> str:
     if not value.isprintable():
-        raise ValueError("control characters are not allowed")
+        raise ValueError(say("http.control_characters"))
     return value.strip()
 
 

@@ -136,9 +136,8 @@ class Maintenance:
             known = [min(100, max(0, percent)) for percent in percents if percent is not None]
             await self._orders.advance(order.order_id, Event.MOVED, change=_progress(min(known, default=None)))
         elif "error" in states:
-            message = "the device says that the card has an error: " + ", ".join(
-                f"card {card.id}" for card, state in zip(mine, states, strict=True) if state == "error"
-            )
+            broken = [card.id for card, state in zip(mine, states, strict=True) if state == "error"]
+            message = say("command.card_error", cards=", ".join(map(str, broken)))
             await self._orders.advance(order.order_id, Event.FAILED, message=message)
         elif mine and all(state in ("ok", "idle") for state in states):
             await self._orders.advance(order.order_id, Event.ALL, change=_progress(100))

@@ -256,7 +256,7 @@ class IngestLinks:
     async def delete_segments(self, volume: str, paths: Sequence[str]) -> frozenset[str]:
         link = next((link for link in self.links.values() if link.is_up), None)
         if link is None:
-            raise Unavailable("no media process is running")
+            raise Unavailable(say("server.no_ingest"))
         done = await link.ask(lambda number: DeleteSegments(number, volume, tuple(paths)), Done)
         return frozenset(done.failed)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gb28181.errors import StorageError
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 if TYPE_CHECKING:  # an ingest looks its paths up here and has no use for what `config` loads
     from gb28181.config import Settings
@@ -46,7 +46,7 @@ class DataFolder:
                 raise StorageError(say("start.run_foreign", run=run))
         except OSError as error:
             raise StorageError(
-                say("start.data_unusable", root=root, strerror=error.strerror, filename=error.filename)
+                say("start.data_unusable", root=root, strerror=reason_of(error), filename=error.filename)
             ) from None
         return cls(root, run)
 

@@ -21,7 +21,7 @@ from gb28181.control.paths import DataFolder, ingest_names, port_share
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
 from gb28181.sip.io.tls import server_context
 from gb28181.storage.io.volume import open_volume
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ def certificate(http: HttpSettings) -> None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(http.certificate, http.private_key or None)
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or str(error)
+        why = getattr(error, "reason", None) or str(error)
         raise Invalid(
-            say("start.http_certificate", certificate=http.certificate, private_key=http.private_key or "(none)", reason=reason)
+            say("start.http_certificate", certificate=http.certificate, private_key=http.private_key or "(none)", reason=why)
         ) from None
 
 
@@ -103,7 +103,7 @@ def _space(root: Path) -> None:
         proof.write_bytes(b"\0" * 4096)
         proof.unlink()
     except OSError as error:
-        raise StorageError(say("start.data_unwritable", root=root, strerror=error.strerror)) from None
+        raise StorageError(say("start.data_unwritable", root=root, strerror=reason_of(error))) from None
     free = found.f_bavail * found.f_frsize
     if free < _LEAST_BYTES:
         raise StorageError(say("start.disk_full", root=root, free=free >> 10, least=_LEAST_BYTES >> 20))
@@ -130,7 +130,7 @@ def _explain(section: str, host: str, port: int, name: str, error: OSError, key:
             return say("start.port_forbidden", name=name, port=port, section=section, key=key)
         case errno.EADDRNOTAVAIL:
             return say("start.no_own_address", section=section, host=host)
-    return say("start.port_unusable", section=section, host=host, port=port, why=error.strerror or error)
+    return say("start.port_unusable", section=section, host=host, port=port, why=reason_of(error))
 
 
 def _bind(host: str, port: int, kind: socket.SocketKind) -> OSError | None:

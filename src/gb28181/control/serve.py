@@ -24,13 +24,14 @@ from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lo
 from gb28181.errors import StorageError
 from gb28181.ops.keys import SealedSecrets, load_or_create
 from gb28181.ops.logs import configure
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 from gb28181.tokens import derive
 
 logger = logging.getLogger(__name__)
 
 #: Camera web pages lose or refuse odd characters, and people type it by hand: no l, I, O, 0, 1.
 _TYPEABLE: Final = "".join(sorted(set(string.ascii_letters + string.digits) - set("lIO01")))
+_PRINTED_BEFORE: Final = "(as printed at the first start, or as set / 见首次启动时的输出，或配置中的设置)"
 _DEMO_IPCS: Final = 6
 _DEMO_CHANNELS: Final = 4
 
@@ -94,7 +95,7 @@ def _sip_password(settings: Settings, folder: DataFolder) -> tuple[str, bool]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise StorageError(say("start.unwritable", path=path, strerror=error.strerror)) from None
+        raise StorageError(say("start.unwritable", path=path, strerror=reason_of(error))) from None
     return password, True
 
 
@@ -133,12 +134,12 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
     if not settings.sip.domain_password:
         told_password = "(each device has its own / 每台设备单独设置)"  # noqa: S105  words, no password
     else:
-        told_password = settings.sip.password if show_sip_password else "(as set, or as printed at the first start)"
+        told_password = settings.sip.password if show_sip_password else _PRINTED_BEFORE
     lines = [
         "",
         f"  Console / 控制台           {scheme}://{here}:{started.http_port}/",
         "  User / 用户名              admin",
-        f"  Password / 密码            {admin or '(as printed at the first start, or as set in admin.password)'}",
+        f"  Password / 密码            {admin or _PRINTED_BEFORE}",
         "",
         "  What to type into a camera / 摄像机国标参数",
         f"  SIP server ID / 服务器编号 {settings.sip.server_id}",
@@ -147,7 +148,7 @@ def _say(settings: Settings, folder: DataFolder, started: Started, *, show_sip_p
         f"  SIP port / 端口            {sip_port} (UDP, TCP)"
         + (f", {settings.sip.tls_port} (TLS)" if settings.sip.tls_certificate and settings.sip.tls_port else ""),
         f"  SIP password / 密码        {told_password}",
-        f"  Device ID / 设备编号       {settings.sip.domain}1320000101 (any 20 digits of its own)",
+        f"  Device ID / 设备编号       {settings.sip.domain}1320000101 (any 20 digits of its own / 每台不同的 20 位编号)",
         "",
         f"  Data / 数据目录            {folder.root}",
         "",

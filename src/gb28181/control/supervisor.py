@@ -27,7 +27,7 @@ from gb28181.errors import StorageError, Unavailable, WireError
 from gb28181.frames import FrameReader, to_json
 from gb28181.ingest_start import IngestStart, Logging, Receiving, Writing
 from gb28181.messages import Hello
-from gb28181.texts.text import say
+from gb28181.texts.text import say, unpacked
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,8 @@ class Supervisor:
             await child.run(adopted)
         except Unavailable as error:
             said = self._folder.failure_note(child.name)
-            self._failure = self._failure or Unavailable(said.read_text() if said.exists() else str(error))
+            why = unpacked(said.read_text(encoding="utf-8")) if said.exists() else str(error)
+            self._failure = self._failure or Unavailable(why)
             stop.set()
 
     async def _announce(self, on_ready: Callable[[Started], Any]) -> None:

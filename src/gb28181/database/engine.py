@@ -193,8 +193,8 @@ def explain(error: BaseException, engines: Engines) -> StorageError:
         return StorageError(say("storage.statement", where=where, said=said))
     for sign, remedy in _SQLITE_REMEDIES:
         if sign in said:
-            return StorageError(f"database {where}: {said}. {remedy}")
-    return StorageError(f"database {where}: {said}")
+            return StorageError(say("storage.database_remedy", where=where, said=said, remedy=remedy))
+    return StorageError(say("storage.database", where=where, said=said))
 
 
 def _is_refusal(said: str) -> bool:
@@ -204,15 +204,15 @@ def _is_refusal(said: str) -> bool:
 _SQLITE_REMEDIES: Final = (
     (
         "locked",
-        "Another program has the file open for writing: end it (another server, a backup, a database browser) and start again",
+        say("storage.remedy.locked"),
     ),
     (
         "malformed",
-        "The file is damaged: put it aside and restore a backup, or `sqlite3 FILE .recover`; recordings are untouched",
+        say("storage.remedy.malformed"),
     ),
-    ("not a database", "The file is damaged or no database: put it aside and restore a backup; recordings are untouched"),
-    ("unable to open", "Check that the folder exists and that this user may write there"),
-    ("readonly", "This user may not write the file or its folder: correct the permissions"),
-    ("disk is full", "Free some space on the disk of the data folder"),
-    ("disk I/O", "The disk of the data folder reports errors: check it (dmesg) and restore a backup on a good one"),
+    ("not a database", say("storage.remedy.not_a_database")),
+    ("unable to open", say("storage.remedy.unable_to_open")),
+    ("readonly", say("storage.remedy.readonly")),
+    ("disk is full", say("storage.remedy.full")),
+    ("disk I/O", say("storage.remedy.io")),
 )

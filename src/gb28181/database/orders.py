@@ -13,6 +13,7 @@ from gb28181.command.model import DETAILS, Detail, Order, State
 from gb28181.database import tables
 from gb28181.database.rows import Rows, microseconds, moment, text, upsert
 from gb28181.ids import DeviceId
+from gb28181.texts.text import packed, unpacked
 
 
 class OrderRows(Rows):
@@ -39,7 +40,7 @@ class OrderRows(Rows):
             "ordered_at": to_us(order.ordered_at),
             "deadline": to_us(order.deadline),
             "ended_at": microseconds(order.ended_at),
-            "message": text(order.message),
+            "message": text(packed(order.message)),
             "detail": dataclasses.asdict(order.detail),
         }
         async with self._engines.durable() as connection:
@@ -66,7 +67,7 @@ def _order(row: sa.RowMapping) -> Order:
         deadline,
         _detail(row["kind"], row["detail"]),
         moment(row["ended_at"]),
-        row["message"],
+        unpacked(row["message"]),
     )
 
 

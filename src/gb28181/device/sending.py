@@ -11,6 +11,7 @@ from gb28181.ids import DeviceId
 from gb28181.manscdp.codec import Charset, build
 from gb28181.manscdp.element import entry_of
 from gb28181.ports import Signalling, SipResponse
+from gb28181.texts.text import say
 
 _MAX_SN: Final = 2**31 - 1
 
@@ -52,8 +53,14 @@ class Sending:
         response = await self.reach(target, command)
         if not 200 <= response.status < 300:
             cmd_type = entry_of(type(command)).cmd_type
-            refused = f"device {target.device_id} refused {cmd_type}: {response.status} {response.reason}"
-            raise Unreachable(refused.rstrip())
+            refused = say(
+                "device.refused_message",
+                device_id=target.device_id,
+                cmd_type=cmd_type,
+                status=response.status,
+                reason=response.reason or "—",
+            )
+            raise Unreachable(refused)
 
     async def reach(self, target: Target, command: object) -> SipResponse:
         """The SIP answer to the MESSAGE, a refusal too: somebody is there.

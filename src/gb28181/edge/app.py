@@ -37,7 +37,7 @@ from gb28181.edge.snapshot import SnapshotRoutes
 from gb28181.errors import Invalid, Unavailable
 from gb28181.ops.system import raise_file_limit
 from gb28181.storage.io.deposit import Deposit
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ async def _serve(edge: Edge, http: HttpSettings, tls: ssl.SSLContext | None, pid
         await edge.start(tls)
     except OSError as error:
         await edge.stop()
-        raise Unavailable(say("start.edge_listen", host=http.host, port=http.port, why=error.strerror or error)) from None
+        raise Unavailable(say("start.edge_listen", host=http.host, port=http.port, why=reason_of(error))) from None
     _write(pid_file, str(os.getpid()))
     _write(pid_file.with_suffix(".port"), str(edge.port))
     logger.info("edge listening", extra={"url": f"{'https' if tls else 'http'}://{http.host}:{edge.port}/"})

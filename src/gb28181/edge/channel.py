@@ -22,6 +22,7 @@ from gb28181.media.nal import VideoCodec
 from gb28181.media.ps import PsParser
 from gb28181.media.ps_pictures import AccessUnit
 from gb28181.messages import LOSS, MediaChunk, WatchStarted
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -399,18 +400,18 @@ class LiveChannel:
         """Why there is no picture, in words for whoever waits."""
         parser = self._parser
         if self._codec is not None:
-            return "the stream has ended and did not come back"
+            return say("live.ended")
         if not self._bytes:
             if not any(client.connected.is_set() for client in self._ingests):
-                return "no ingest process answers: see whether the server is starting or overloaded"
-            return "the camera's stream could not be opened in time: open it from the console or the API to see how far it came"
+                return say("live.no_ingest")
+            return say("live.not_in_time")
         if not parser.packs:
-            return "media arrives but is no program stream: the camera sends another format than GB/T 28181 asks for"
+            return say("live.not_ps")
         if parser.codec in ("svac", "mpeg4", "mpeg2"):
-            return f"the camera sends {parser.codec}, which no browser shows: set it to H.264 or H.265"
+            return say("live.codec", codec=parser.codec)
         if not parser.codec:
-            return "media arrives without parameter sets: switch stream encryption off in the camera"
-        return "media arrives but no key frame: shorten the camera's key frame interval"
+            return say("live.no_parameter_sets")
+        return say("live.no_key_frame")
 
 
 def _hand(feed: Feed, item: Picture | Sound) -> None:

@@ -23,9 +23,9 @@ from gb28181.edge.export_jobs import Job, Jobs, Worker
 from gb28181.edge.export_original import Original
 from gb28181.edge.export_worker import Task
 from gb28181.edge.recorded import Recordings
-from gb28181.edge.replies import problem
+from gb28181.edge.replies import language_of, problem
 from gb28181.errors import Denied, Invalid, NotFound, StorageError, Unavailable
-from gb28181.texts.text import say
+from gb28181.texts.text import rendered, say
 
 _PART: Final = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
 _NAME: Final = re.compile(r"((\d{1,14})-(\d{1,14}))\.(mp4|ps)", re.ASCII)
@@ -94,11 +94,11 @@ class ExportRoutes:
             job = await self._jobs.begin(task, _file_name(task, "mp4"), plan.size)
         except (NotFound, Denied, Invalid, StorageError, Unavailable) as error:
             return _refusal(error)
-        return web.json_response(_view(job), status=202, headers={"Cache-Control": "no-store"})
+        return web.json_response(_view(job, request), status=202, headers={"Cache-Control": "no-store"})
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
         job = self._find(request)
-        return web.json_response(_view(job), headers={"Cache-Control": "no-store"}) if job else _refusal(_GONE)
+        return web.json_response(_view(job, request), headers={"Cache-Control": "no-store"}) if job else _refusal(_GONE)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         job = self._find(request)
@@ -229,7 +229,7 @@ def _headers(name: str, content_type: str) -> dict[str, str]:
     }
 
 
-def _view(job: Job) -> dict[str, object]:
+def _view(job: Job, request: web.Request) -> dict[str, object]:
     return {
         "id": job.job_id,
         "state": job.state,
@@ -237,7 +237,7 @@ def _view(job: Job) -> dict[str, object]:
         "bytes": job.size,
         "bytes_estimate": job.estimate,
         "speed": round(job.speed, 1),
-        "error": {"code": job.code, "message": job.error} if job.error else None,
+        "error": {"code": job.code, "message": rendered(job.error, language_of(request))} if job.error else None,
         "progress_url": f"/media/exports/{job.job_id}",
         "url": f"/media/exports/{job.job_id}/file" if job.state == "done" else None,
     }

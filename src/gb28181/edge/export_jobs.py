@@ -20,7 +20,7 @@ from typing import Final, Literal
 from gb28181.background import Background
 from gb28181.edge.export_worker import Progress, Task
 from gb28181.errors import Gb28181Error, Invalid, StorageError, Unavailable
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 AT_ONCE: Final = 2
 """Workers that run at once."""
@@ -284,5 +284,5 @@ def _folder(volumes: Sequence[Path], wanted: int) -> Path:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=folder, fault=reason_of(error))) from None
     return folder

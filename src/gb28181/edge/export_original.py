@@ -16,7 +16,7 @@ from typing import Final
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_span import Span
 from gb28181.errors import StorageError
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 CONTENT_TYPE: Final = "video/mp2p"
 
@@ -88,7 +88,9 @@ class Original:
                     inside += len(data)
                     start += len(data)
             except OSError as error:
-                raise StorageError(f"{stretch.span.volume / stretch.span.path}: {error.strerror}") from None
+                raise StorageError(
+                    say("storage.file", path=stretch.span.volume / stretch.span.path, fault=reason_of(error))
+                ) from None
             finally:
                 os.close(fd)
             number += 1

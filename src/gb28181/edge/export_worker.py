@@ -22,6 +22,8 @@ from gb28181.edge.export_movie import CannotExport, Movie
 from gb28181.edge.recorded import Recordings
 from gb28181.errors import Gb28181Error
 from gb28181.ops.priority import set_priority
+from gb28181.texts import text as texts
+from gb28181.texts.text import packed, unpacked
 
 _EVERY_S: Final = 0.25
 _NICE: Final = 10
@@ -60,8 +62,9 @@ class Progress:
     def parse(cls, line: bytes) -> Progress | None:
         """The progress of a line of the worker; None for anything else, such as a traceback."""
         try:
-            return cls(**json.loads(line))
-        except (ValueError, TypeError):
+            fields = json.loads(line)
+            return cls(**{**fields, "error": unpacked(fields["error"])})
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 
@@ -105,7 +108,7 @@ def main() -> int:
     task = Task(**{**fields, "volumes": tuple(fields["volumes"])})
 
     def say(progress: Progress) -> None:
-        sys.stderr.write(json.dumps(asdict(progress)) + "\n")
+        sys.stderr.write(json.dumps({**asdict(progress), "error": packed(progress.error)}) + "\n")
         sys.stderr.flush()
 
     try:
@@ -114,7 +117,8 @@ def main() -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        say(Progress(0.0, 0, error=f"the file cannot be written: {error.strerror}", code="storage"))
+        unwritable = texts.say("export.unwritable", strerror=texts.reason_of(error))
+        say(Progress(0.0, 0, error=unwritable, code="storage"))
         return 1
     return 0
 

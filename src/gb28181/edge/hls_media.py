@@ -61,7 +61,7 @@ class EntryMaker:
         """
         before, own = self._groups(device_id, channel_id, entry)
         if own[-1].end_us <= from_us:
-            raise NotFound("the link of this playlist is for another range")
+            raise NotFound(say("media.playlist_foreign"))
         base = own[0].media_90k
         own = [replace(group, media_90k=group.media_90k - base + entry.media_90k) for group in own]
         # The last group of an entry ends where the playlist says.

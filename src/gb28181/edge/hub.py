@@ -13,6 +13,7 @@ from gb28181.edge.feed import Format
 from gb28181.edge.ingests import IngestClient
 from gb28181.edge.viewer import Framing, Viewer
 from gb28181.errors import Unavailable
+from gb28181.texts.text import say
 
 #: Who switches between pictures comes back at once.
 _LINGER_S: Final = 3.0
@@ -84,7 +85,7 @@ class Hub:
             Unavailable: `http.max_viewers` are here already.
         """
         if self.viewers >= self._settings.max_viewers:
-            raise Unavailable(f"{self.viewers} viewers are connected, the most that http.max_viewers allows")
+            raise Unavailable(say("media.viewers_full", viewers=self.viewers))
         key = (device_id, channel_id)
         self._waiting[key] = self._waiting.get(key, 0) + 1
         self.joined += 1

@@ -133,7 +133,7 @@ async def _websocket(request: web.Request, session: PlaybackSession, *, legacy: 
     await answer.prepare(request)
 
     async def film() -> None:
-        reason = say("recording.the_end")
+        reason: str = say("recording.the_end")
         try:
             await session.play(answer.send_bytes, legacy_hevc=legacy)
         except StorageError as error:

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gb28181.edge.replies import problem
+from gb28181.texts.text import say
 
 #: RFC 9110 §7.6.1, and what each hop says for itself.
 _HOP: Final = frozenset(
@@ -47,9 +48,7 @@ _ANSWER_S: Final = 90.0
 _ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 _MAX_MESSAGE: Final = 1 << 20
 _UNAVAILABLE: Final = "control_unavailable"
-_AWAY: Final = (
-    "the control process does not answer: it is starting or has failed; recording goes on; try again in a few seconds"
-)
+_AWAY: Final = say("server.control_away")
 
 
 class _Body:
@@ -75,7 +74,7 @@ class _Body:
             async with asyncio.timeout_at(self._until):
                 return await self._request.content.readany()
         except TimeoutError:
-            self.fault = problem(408, "too_slow", "the body of the request did not come in time (http.request_body_s)")
+            self.fault = problem(408, "too_slow", say("http.body_slow"))
             raise ConnectionResetError("the body is too slow") from None
 
 
@@ -144,7 +143,7 @@ class Proxy:
                 return response
         except TimeoutError:
             return self._broken(
-                request, response, problem(504, "control_timeout", f"control did not answer within {_ANSWER_S:.0f} s")
+                request, response, problem(504, "control_timeout", say("server.control_slow", seconds=_ANSWER_S))
             )
         except (aiohttp.ClientError, ConnectionError):
             if body.fault is not None and response is None:
@@ -172,7 +171,7 @@ class Proxy:
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
             )
         except aiohttp.WSServerHandshakeError as error:
-            return problem(error.status, "refused", "control refused the WebSocket: see whether the token is valid")
+            return problem(error.status, "refused", say("http.websocket_refused"))
         except (TimeoutError, aiohttp.ClientError):
             return problem(503, _UNAVAILABLE, _AWAY)
         async with behind:
@@ -190,7 +189,7 @@ class Proxy:
 
 
 def _too_large(limit: int) -> web.Response:
-    return problem(413, "too_large", f"the request is longer than {limit} bytes (http.max_body_bytes)")
+    return problem(413, "too_large", say("http.too_long", limit=limit))
 
 
 def _forwarded(request: web.Request) -> CIMultiDict[str]:

@@ -22,7 +22,7 @@ from gb28181.ids import path_part
 from gb28181.storage.io.reader import read_manifest
 from gb28181.storage.io.volume import Volume
 from gb28181.storage.segment import PART, PS, SegmentName
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _of_day(volume: Volume, device_id: str, channel_id: str, day: str, start_us:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise StorageError(f"{volume.root / folder}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=volume.root / folder, fault=reason_of(error))) from None
     manifest = read_manifest(volume, device_id, channel_id, day)
     known = {entry.path for entry in manifest.rows}
     for row in manifest.rows:

@@ -18,6 +18,7 @@ from typing import Final
 from gb28181.edge.recorded_span import Span
 from gb28181.errors import StorageError
 from gb28181.storage.index import LOSS, NO_PTS, Index, Row
+from gb28181.texts.text import reason_of, say
 
 #: A longer hole between two segments is a gap; a shorter one is seen as a picture that stands.
 GAP_US: Final = 1_000_000
@@ -197,7 +198,7 @@ def _read(extent: Extent, size: int) -> bytes:
             size -= len(part)
         return b"".join(parts)
     except OSError as error:
-        raise StorageError(f"{extent.span.volume / extent.span.path}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=extent.span.volume / extent.span.path, fault=reason_of(error))) from None
     finally:
         os.close(fd)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gb28181.errors import StorageError
 from gb28181.storage.index import Index, parse_index
 from gb28181.storage.segment import IDX, PART, PS
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Span:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise StorageError(f"{self.volume / self.path}{suffix}: {error.strerror}") from None
+                raise StorageError(
+                    say("storage.file_of", path=self.volume / self.path, suffix=suffix, fault=reason_of(error))
+                ) from None
             return rows.up_to(self.size)
         return None
 
@@ -59,5 +61,7 @@ class Span:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise StorageError(f"{self.volume / self.path}{suffix}: {error.strerror}") from None
+                raise StorageError(
+                    say("storage.file_of", path=self.volume / self.path, suffix=suffix, fault=reason_of(error))
+                ) from None
         raise StorageError(say("recording.deleted", path=self.path))

@@ -26,6 +26,11 @@ POLICY: Final = (
 _CODES: Final = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 416: "range_not_satisfiable"}
 
 
+def language_of(request: web.BaseRequest) -> Language:
+    """What the caller reads; English where it does not say."""
+    return accepted(request.headers.get("Accept-Language", ""))
+
+
 class Problem(web.Response):
     """The one shape of an error: `{error: {code, message}}`, in the language of whoever asked; the message says what to do."""
 
@@ -37,7 +42,7 @@ class Problem(web.Response):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if not self.prepared:
-            self._tell(accepted(request.headers.get("Accept-Language", "")))
+            self._tell(language_of(request))
         return await super().prepare(request)
 
     def _tell(self, language: Language) -> None:

@@ -19,7 +19,7 @@ from gb28181.media.keyframe import Piece
 from gb28181.messages import EndCause
 from gb28181.storage.index import DISCONTINUITY, KEY, LOSS, NO_PTS, Row, pack_rows
 from gb28181.storage.segment import PART, PS
-from gb28181.texts.text import say
+from gb28181.texts.text import say, together
 
 logger = logging.getLogger(__name__)
 
@@ -251,9 +251,10 @@ class Recorder:
     def _open(self, piece: Piece, now: float) -> OpenSegment | None:
         slot = self._volumes.choose(self._device_id, self._channel_id, now)
         if slot is None:
-            self.note = "no recording volume can be written: " + "; ".join(
-                f"{slot.root}: {slot.error or 'suspect'}" for slot in self._volumes.slots
-            )
+            faults = [
+                say("storage.file", path=slot.root, fault=slot.error or say("storage.suspect")) for slot in self._volumes.slots
+            ]
+            self.note = say("stream.no_volume", why=together(faults))
             return None
         ticket = slot.open(self._stream_id, self._device_id, self._channel_id, piece.at, self)
         settings = self._settings

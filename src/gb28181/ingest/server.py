@@ -21,7 +21,7 @@ from gb28181.ingest.journal import Journal
 from gb28181.ingest.stream import Stream
 from gb28181.media.keyframe import Piece
 from gb28181.messages import Attach, Hello, MediaChunk, Message, Unwatch, Watch, WatchEnded, WatchStarted
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Server:
                 os.umask(before)
             self._listener.listen(16)
         except OSError as error:
-            raise StorageError(say("start.socket", path=self._path, why=error.strerror or error)) from None
+            raise StorageError(say("start.socket", path=self._path, why=reason_of(error))) from None
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
 
     @property

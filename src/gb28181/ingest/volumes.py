@@ -103,7 +103,7 @@ class Slot:
         deleted: Callable[[int, tuple[str, ...]], None],
     ) -> None:
         self.root = str(root)
-        self.error = _NOT_OPENED
+        self.error: str = _NOT_OPENED
         self.space = Space(0, 0)
         self._settings = settings
         self._name = name

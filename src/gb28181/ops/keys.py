@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gb28181.errors import StorageError
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -80,7 +80,7 @@ def _load(path: Path, fresh: bytes) -> bytes:
             _create(path, fresh)
         return path.read_bytes()
     except OSError as error:
-        raise StorageError(say("start.key_unusable", path=path, strerror=error.strerror)) from None
+        raise StorageError(say("start.key_unusable", path=path, strerror=reason_of(error))) from None
 
 
 def _create(path: Path, content: bytes) -> None:

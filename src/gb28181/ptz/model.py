@@ -136,11 +136,9 @@ class Held(Conflict):
     """
 
     def __init__(self, key: ChannelKey, holder: Holder, until: datetime, *, locked: bool) -> None:
-        how = "locked" if locked else "steered"
-        super().__init__(
-            f"{key} is {how} by {holder.user} (priority {holder.priority}) until {until.isoformat(timespec='seconds')}: "
-            "wait, or have somebody with a higher priority take it"
-        )
+        how = "ptz.locked" if locked else "ptz.steered"
+        moment = until.isoformat(timespec="seconds")
+        super().__init__(say(how, key=key, user=holder.user, priority=holder.priority, until=moment))
         self.user = holder.user
         self.until = until
 

@@ -32,7 +32,7 @@ from gb28181.recording.model import (
     RecordingMode,
 )
 from gb28181.session.model import IngestUp, StreamDown
-from gb28181.texts.text import say
+from gb28181.texts.text import cause_of, say
 
 _PER_DEVICE: Final = 4
 _AT_ONCE: Final = 200
@@ -241,7 +241,7 @@ class RecordingService:
             return
         self._ledger.went_down(event)
         attempt.since = None
-        attempt.message = f"the stream ended: {event.cause}"
+        attempt.message = say("recording.stream_ended", cause=cause_of(event.cause))
         attempt.next_at = 0.0  # the first try comes at once: a camera back after a second loses a second
         self._due.queue(event.key, 0.0)
         self._wake.set()

@@ -151,10 +151,12 @@ class PlaybackService:
         return bool(await self._spans(key, start, end))
 
     async def _nearest(self, key: ChannelKey, start: int, end: int) -> str:
-        empty = f"nothing is recorded of {key} from {rfc3339(start)} to {rfc3339(end)}"
+        begin, finish = rfc3339(start), rfc3339(end)
         for reach in _NEAR_US:
             spans = await self._spans(key, max(0, start - reach), end + reach)
             if spans:
                 near = min(spans, key=lambda span: min(abs(span[1] - start), abs(span[0] - end)))
-                return f"{empty}; the nearest recording is from {rfc3339(near[0])} to {rfc3339(near[1])}"
-        return f"{empty}, nor anything else: check that the channel's recording is switched on"
+                return say(
+                    "recording.nearest", key=key, start=begin, end=finish, nearest=rfc3339(near[0]), until=rfc3339(near[1])
+                )
+        return say("recording.nothing", key=key, start=begin, end=finish)

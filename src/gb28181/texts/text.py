@@ -6,8 +6,9 @@ a person asks `rendered` for that person's language. It leaves the process, or i
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gb28181.texts.language import Language
@@ -17,7 +18,9 @@ Parameter = str | int | float
 
 _BEGIN: Final = '{"text":'
 #: Texts within texts: a recording that failed because of a stream that failed because of a device.
-_DEEPEST: Final = 4
+_DEEPEST: Final = 16
+#: Texts that `together` joins; what is beyond is left out.
+_MOST: Final = 10
 
 
 class Text(str):
@@ -57,6 +60,26 @@ def rendered(text: str, language: Language, *, depth: int = _DEEPEST) -> str:
         for key, value in text.parameters.items()
     }
     return SENTENCES[text.name][1].format_map(told)
+
+
+def together(texts: Sequence[str]) -> str:
+    """Several sentences as one, the first few of many."""
+    told: str = ""
+    for each in reversed(texts[:_MOST]):
+        told = say("text.two", first=each, rest=told) if told else each
+    return told
+
+
+def reason_of(error: OSError) -> str:
+    """Why a call of the system failed; in both languages what disks and networks mostly say."""
+    name = f"system.{errno.errorcode.get(error.errno or 0, '')}"
+    return say(name) if name in SENTENCES else error.strerror or str(error)
+
+
+def cause_of(name: str) -> str:
+    """What ended a stream or a segment, in words; the name itself where there are none."""
+    cause = f"cause.{name}"
+    return say(cause) if cause in SENTENCES else name
 
 
 def packed(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from gb28181.api.config_blocks import ConfigChange
 from gb28181.api.device_routes import device_route, named
-from gb28181.api.fields import Shown
+from gb28181.api.fields import Said, Shown
 from gb28181.api.routing import Call, Model, Route
 from gb28181.command.configuration import TYPES
 from gb28181.errors import CommandFailed, NotInEdition
@@ -57,7 +57,7 @@ class ConfigResult(Model):
     ok: bool
     target: str | None = None
     code: str | None = None
-    message: str | None = None
+    message: Said | None = None
     stage: str | None = None
 
 

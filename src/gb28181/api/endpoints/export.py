@@ -12,6 +12,7 @@ from gb28181.api.endpoints.recordings import GapView
 from gb28181.api.fields import Moment, Shown
 from gb28181.api.routing import BadRequest, Call, Model, Route, route
 from gb28181.clock import from_us, rfc3339, to_us
+from gb28181.texts.text import say
 
 LONGEST: Final = timedelta(hours=24)
 _MOST_SEGMENTS: Final = 1000
@@ -104,7 +105,7 @@ async def snapshot(call: Call[SnapshotQuery, None]) -> NoReturn:
 
 async def _link(call: Call[Any, Any], asked: ExportQuery) -> str:
     if not timedelta() < asked.end - asked.start <= LONGEST:
-        raise BadRequest([{"location": "end", "message": "expected a time after start, at most 24 hours later"}])
+        raise BadRequest([{"location": "end", "message": say("export.end_expected")}])
     await call.audit("recording.export", call.key, start=rfc3339(asked.start), end=rfc3339(asked.end), format=asked.format)
     return links.export(call.services, call.key, to_us(asked.start) // 1000, -(-to_us(asked.end) // 1000), asked.format)
 

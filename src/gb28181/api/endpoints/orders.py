@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gb28181.api import links
 from gb28181.api.device_routes import device_route, named
-from gb28181.api.fields import Name, Page, Shown
+from gb28181.api.fields import Name, Page, Said, Shown
 from gb28181.api.paging import Cursors
 from gb28181.api.routing import Call, Model, Route, route
 from gb28181.api.services import Services
@@ -37,7 +37,7 @@ class OrderView(Model):
     ordered_at: Shown
     deadline: Shown
     ended_at: Shown | None
-    message: str
+    message: Said
     detail: dict[str, Any]
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gb28181.api import views
 from gb28181.api.endpoints.access import Counts, RecordingCounts
-from gb28181.api.fields import Shown
+from gb28181.api.fields import Said, Shown
 from gb28181.api.routing import Call, Model, Route, route
 from gb28181.api.services import Services
 from gb28181.clock import from_us
@@ -46,7 +46,7 @@ class MissingView(Model):
     online: bool
     state: str
     cause: str
-    message: str
+    message: Said
     since: Shown | None
 
 

@@ -12,6 +12,7 @@ from gb28181.api.fields import Moment, Shown
 from gb28181.api.routing import Call, Model, Route, route
 from gb28181.clock import from_us, rfc3339, to_us
 from gb28181.errors import Unsupported
+from gb28181.texts.text import say
 
 
 class PlaybackRequest(Model):
@@ -45,7 +46,7 @@ async def open_playback(call: Call[None, PlaybackRequest]) -> PlaybackAnswer:
     Where nothing was recorded, the error names the nearest recording.
     """
     if call.body.source == "device":
-        raise Unsupported("recordings on the device itself cannot be played yet: a later version will; use source platform")
+        raise Unsupported(say("recording.no_device_playback"))
     limit_sessions(call)
     services = call.services
     start, end = to_us(call.body.start), to_us(call.body.end)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from gb28181.api.fields import Shown
+from gb28181.api.fields import Said, Shown
 from gb28181.api.routing import BadRequest, Call, Model, Route, route
 from gb28181.subscription.model import SubscriptionView as Found
 from gb28181.subscription.model import Topic, Wish
@@ -28,7 +28,7 @@ class SubscriptionView(Model):
     own: dict[str, Any]
     state: str
     status: int
-    reason: str
+    reason: Said
     expires_at: Shown | None
     next_at: Shown | None
     changed_at: Shown | None

@@ -15,7 +15,7 @@ from gb28181.sip.framing import Framed
 from gb28181.sip.io.tcp import UNPROVED_MESSAGE, TcpConnection
 from gb28181.sip.io.tls import client_context
 from gb28181.sip.limits import FloodLimits
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 _CONNECT_S: Final = 5.0
 #: A connection that has not carried one whole message by then is closed.
@@ -136,7 +136,7 @@ class Connections:
         except TimeoutError:
             raise Unreachable(say("device.no_connection_within", name=name, remote=remote, seconds=_CONNECT_S)) from None
         except OSError as error:
-            raise Unreachable(say("device.no_connection", name=name, remote=remote, why=error.strerror or error)) from None
+            raise Unreachable(say("device.no_connection", name=name, remote=remote, why=reason_of(error))) from None
         if not connection.is_open:
             raise Unreachable(say("device.connection_closed", name=name, remote=remote))
         connection.has_spoken = True  # ours: the sweep for silent strangers passes it over

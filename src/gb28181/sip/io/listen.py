@@ -9,7 +9,7 @@ from gb28181.device.model import Address
 from gb28181.errors import Unavailable
 from gb28181.sip.io.tcp import bind_tcp
 from gb28181.sip.io.udp import bind_udp
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 _BIND_TRIES: Final = 20
 
@@ -48,7 +48,7 @@ def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 def _unavailable(what: str, host: str, port: int, error: OSError | None) -> Unavailable:
     return Unavailable(
-        say("start.sip_listen", what=what, address=Address(host, port), why=error.strerror or error if error else "unknown")
+        say("start.sip_listen", what=what, address=Address(host, port), why=reason_of(error) if error else "unknown")
     )
 
 

@@ -138,7 +138,7 @@ class Requests(ABC):
         )
         if made is None:
             self._counters["answers_too_late"] += 1
-            raise Unreachable(f"the {request.method} of {request.route.remote} was answered already")
+            raise Unreachable(say("device.answered_already", method=request.method, remote=request.route.remote))
         if dialog is None:
             self._numbers.begin(made)
         else:

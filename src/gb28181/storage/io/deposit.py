@@ -27,7 +27,7 @@ from typing import Any, Final
 from gb28181.clock import rfc3339
 from gb28181.command.model import Firmware, Picture
 from gb28181.errors import Conflict, Invalid, NotFound, StorageError, Unavailable
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 SESSION: Final = re.compile(r"[0-9A-Za-z-]{32,128}")
 PICTURE: Final = re.compile(r"\d{2}(-[0-9A-Za-z_-]{1,64})?\.jpg", re.ASCII)
@@ -81,7 +81,7 @@ class Deposit:
             number = f"{len(known) + 1:02d}"
             _write(folder / (f"{number}-{label}.jpg" if label else f"{number}.jpg"), data)
         except OSError as error:
-            raise StorageError(say("storage.picture", strerror=error.strerror)) from None
+            raise StorageError(say("storage.picture", strerror=reason_of(error))) from None
         return len(known) + 1
 
     def pictures(self, session: str) -> list[Picture]:
@@ -131,7 +131,7 @@ class Deposit:
             self._firmware.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(self._firmware / f"{_checked(firmware.firmware_id)}.json", json.dumps(known).encode())
         except OSError as error:
-            raise StorageError(say("storage.firmware_entry", strerror=error.strerror)) from None
+            raise StorageError(say("storage.firmware_entry", strerror=reason_of(error))) from None
 
     def firmwares(self) -> list[Firmware]:
         """Every firmware that was described, the newest first."""
@@ -191,7 +191,7 @@ class Incoming:
         except FileExistsError:
             raise Unavailable(say("command.firmware_storing")) from None
         except OSError as error:
-            raise StorageError(say("storage.firmware", strerror=error.strerror)) from None
+            raise StorageError(say("storage.firmware", strerror=reason_of(error))) from None
 
     def write(self, data: bytes) -> None:
         """Raises: StorageError: The disk is full or fails."""
@@ -228,7 +228,7 @@ class Incoming:
         try:
             work()
         except OSError as error:
-            raise StorageError(say("storage.firmware", strerror=error.strerror)) from None
+            raise StorageError(say("storage.firmware", strerror=reason_of(error))) from None
 
 
 def _checked(session: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gb28181.errors import StorageError
-from gb28181.texts.text import say
+from gb28181.texts.text import reason_of, say
 
 OWNER: Final = ".gb28181-volume"
 OPEN: Final = ".open"
@@ -40,7 +40,7 @@ class Volume:
         try:
             state = os.statvfs(self.root)
         except OSError as error:
-            raise StorageError(say("storage.volume", root=self.root, strerror=error.strerror)) from None
+            raise StorageError(say("storage.volume", root=self.root, strerror=reason_of(error))) from None
         return Space(state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize)
 
 
@@ -67,7 +67,7 @@ def open_volume(root: Path | str, instance: str) -> Volume:
         owner = claim(volume)
         (volume.root / OPEN).mkdir(exist_ok=True)
     except OSError as error:
-        raise StorageError(say("storage.unwritable", root=volume.root, why=error.strerror or error)) from None
+        raise StorageError(say("storage.unwritable", root=volume.root, why=reason_of(error))) from None
     if owner != instance:
         raise StorageError(
             say("storage.foreign", root=volume.root, owner=owner[:40], instance=instance, path=volume.root / OWNER)

@@ -29,6 +29,7 @@ from gb28181.storage.io.volume import Volume
 from gb28181.storage.io.watch import CallWatch
 from gb28181.storage.manifest import ManifestRow
 from gb28181.storage.segment import IDX, PART, PS, SegmentName
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +252,7 @@ class VolumeWriter:
             except queue.Empty:
                 pass
             except Exception as error:  # border: a bug in one command must not end the recording of all channels
-                self.error = f"internal error: {error}"
+                self.error = say("storage.internal", error=error)
                 logger.exception("writer command failed", extra={"volume": str(self.volume.root)})
             self._guard(self._spare_work)
         if self._root_fd >= 0:
@@ -263,7 +264,7 @@ class VolumeWriter:
         except OSError as error:
             self._say(error)
         except Exception as error:  # border, as above
-            self.error = f"internal error: {error}"
+            self.error = say("storage.internal", error=error)
             logger.exception("writer failed", extra={"volume": str(self.volume.root)})
 
     def _patience(self) -> float | None:
@@ -279,7 +280,7 @@ class VolumeWriter:
             self._wake()
 
     def _say(self, error: OSError) -> str:
-        what = f"{self.volume.root}: {error.strerror or error}"
+        what = say("storage.file", path=self.volume.root, fault=reason_of(error))
         if what != self.error:
             logger.warning("volume failed", extra={"volume": str(self.volume.root), "error": str(error)})
         self.error = what

@@ -10,6 +10,7 @@ from gb28181.texts.sentences import (
     accounts,
     alarm,
     catalog,
+    cause,
     command,
     device,
     export,
@@ -21,13 +22,15 @@ from gb28181.texts.sentences import (
     server,
     start,
     storage,
-    stream,
+    system,
+    text,
 )
 
 AREAS: Final = (
     accounts,
     alarm,
     catalog,
+    cause,
     command,
     device,
     export,
@@ -39,7 +42,8 @@ AREAS: Final = (
     server,
     start,
     storage,
-    stream,
+    system,
+    text,
 )
 
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -118,4 +118,11 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the file of this firmware is being stored now, or was not to its end: make a new one",
         "此固件的文件正在保存，或未保存完整：请新建一个",
     ),
+    "command.no_response": (
+        "accepted the command and sent no Response within {timeout_s:g} s",
+        "设备受理了命令，但 {timeout_s:g} 秒内没有发来应答（Response）",
+    ),
+    "command.no_answer": ("did not answer the MESSAGE within {timeout_s:g} s", "设备在 {timeout_s:g} 秒内没有应答 MESSAGE"),
+    "command.message_refused": ("refused the MESSAGE: {status} {reason}", "设备拒绝了 MESSAGE：{status} {reason}"),
+    "command.card_error": ("the device says that the card has an error: card {cards}", "设备报告存储卡错误：卡 {cards}"),
 }

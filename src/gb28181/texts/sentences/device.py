@@ -87,4 +87,9 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "expires {expires_s} s is below the minimum of {least} s",
         "注册有效期 {expires_s} 秒小于最小值 {least} 秒",
     ),
+    "device.answered_already": ("the {method} of {remote} was answered already", "{remote} 的 {method} 已经应答"),
+    "device.refused_message": (
+        "device {device_id} refused {cmd_type}: {status} {reason}",
+        "设备 {device_id} 拒绝了 {cmd_type}：{status} {reason}",
+    ),
 }

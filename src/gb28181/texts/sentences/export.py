@@ -55,4 +55,6 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "摄像机于 {at} 由 {before} 改为 {after}：请把此时刻前后分为两个文件导出，或选择 format=ps",
     ),
     "export.shorter": ("{path} has become shorter than it was", "{path} 比原来短了"),
+    "export.unwritable": ("the file cannot be written: {strerror}", "文件无法写入：{strerror}"),
+    "export.end_expected": ("expected a time after start, at most 24 hours later", "应晚于开始时间，且不超过 24 小时"),
 }

@@ -172,4 +172,29 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "no session {session_id}: it was closed, or nobody watched it for {idle_s:.0f} s",
         "没有会话 {session_id}：已关闭，或 {idle_s:.0f} 秒无人观看",
     ),
+    "live.ended": ("the stream has ended and did not come back", "码流已结束，没有恢复"),
+    "live.no_ingest": (
+        "no ingest process answers: see whether the server is starting or overloaded",
+        "收流进程没有应答：请检查服务器是否正在启动或过载",
+    ),
+    "live.not_in_time": (
+        "the camera's stream could not be opened in time: open it from the console or the API to see how far it came",
+        "未能及时打开摄像机的码流：请从控制台或 API 打开，查看进行到哪一步",
+    ),
+    "live.not_ps": (
+        "media arrives but is no program stream: the camera sends another format than GB/T 28181 asks for",
+        "收到媒体数据，但不是 PS 流：摄像机发送的不是 GB/T 28181 要求的格式",
+    ),
+    "live.codec": (
+        "the camera sends {codec}, which no browser shows: set it to H.264 or H.265",
+        "摄像机发送 {codec}，浏览器无法显示：请改为 H.264 或 H.265",
+    ),
+    "live.no_parameter_sets": (
+        "media arrives without parameter sets: switch stream encryption off in the camera",
+        "收到媒体数据，但没有参数集：请在摄像机上关闭码流加密",
+    ),
+    "live.no_key_frame": (
+        "media arrives but no key frame: shorten the camera's key frame interval",
+        "收到媒体数据，但没有关键帧：请减小摄像机的 I 帧间隔",
+    ),
 }

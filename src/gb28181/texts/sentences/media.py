@@ -102,4 +102,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "there is no such picture, or it has made room for newer ones",
         "没有此图片，或已被更新的图片替换",
     ),
+    "media.viewers_full": (
+        "{viewers} viewers are connected, the most that http.max_viewers allows",
+        "已有 {viewers} 个观看连接，达到 http.max_viewers 上限",
+    ),
 }

@@ -41,4 +41,12 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the name {text!r} has more than {most} bytes of GB 18030 (16 Chinese characters), or no letters",
         "名称 {text!r} 超过 {most} 字节 GB 18030（16 个汉字），或不含可显示字符",
     ),
+    "ptz.locked": (
+        "{key} is locked by {user} (priority {priority}) until {until}: wait, or have somebody with a higher priority take it",
+        "{key} 已被 {user}（优先级 {priority}）锁定至 {until}：请等待，或由优先级更高的用户接管",
+    ),
+    "ptz.steered": (
+        "{key} is steered by {user} (priority {priority}) until {until}: wait, or have somebody with a higher priority take it",
+        "{key} 正由 {user}（优先级 {priority}）控制至 {until}：请等待，或由优先级更高的用户接管",
+    ),
 }

@@ -68,4 +68,18 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{path} has been deleted: its retention has ended, or its volume is not mounted",
         "{path} 已删除：保存期已满，或存储未挂载",
     ),
+    "recording.stream_ended": ("the stream ended: {cause}", "码流已结束：{cause}"),
+    "recording.nearest": (
+        "nothing is recorded of {key} from {start} to {end}; the nearest recording is from {nearest} to {until}",
+        "{key} 在 {start} 至 {end} 没有录像；最近的录像为 {nearest} 至 {until}",
+    ),
+    "recording.nothing": (
+        "nothing is recorded of {key} from {start} to {end}, nor anything else: check that the channel's recording is "
+        "switched on",
+        "{key} 在 {start} 至 {end} 没有录像，其他时间也没有：请检查此通道是否已开启录像",
+    ),
+    "recording.no_device_playback": (
+        "recordings on the device itself cannot be played yet: a later version will; use source platform",
+        "暂不能直接播放设备端录像，后续版本将支持；请使用 source=platform",
+    ),
 }

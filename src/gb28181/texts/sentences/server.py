@@ -26,4 +26,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{name} 在 {seconds:.0f} 秒内没有应答：进程过载或已挂起",
     ),
     "server.stops": ("the server stops", "服务器正在停止"),
+    "server.no_ingest": ("no media process is running", "没有收流进程在运行"),
+    "server.control_slow": ("control did not answer within {seconds:.0f} s", "控制进程在 {seconds:.0f} 秒内没有应答"),
+    "server.control_away": (
+        "the control process does not answer: it is starting or has failed; recording goes on; try again in a few seconds",
+        "控制进程没有应答：正在启动或已故障；录像不受影响；请几秒后再试",
+    ),
 }

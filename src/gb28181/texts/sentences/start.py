@@ -163,4 +163,9 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "sip.tls_certificate {tls_certificate}、sip.tls_private_key {tls_private_key} 和 sip.tls_ca {tls_ca} 无法使用（"
         "{reason}）：都须为 PEM，私钥未加密且与证书匹配",
     ),
+    "start.config": ("configuration: {faults}", "配置：{faults}"),
+    "start.config_value": ("{key}: {fault}", "{key}：{fault}"),
+    "start.config_origin": ("{key} (from {variable})", "{key}（来自 {variable}）"),
+    "start.config_near": ("unknown key {key}, did you mean {near}?", "未知的配置项 {key}，是否应为 {near}？"),
+    "start.config_unknown": ("unknown key {key}, known are: {known}", "未知的配置项 {key}，已知的有：{known}"),
 }

@@ -42,4 +42,35 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "and that the server's user may write there.",
         "录像存储 {root} 无法写入：{why}。请检查磁盘是否已挂载、是否只读或已满，以及服务用户是否有写权限。",
     ),
+    "storage.suspect": ("suspect", "疑似故障"),
+    "storage.file": ("{path}: {fault}", "{path}：{fault}"),
+    "storage.file_of": ("{path}{suffix}: {fault}", "{path}{suffix}：{fault}"),
+    "storage.database_remedy": ("database {where}: {said}. {remedy}", "数据库 {where}：{said}。{remedy}"),
+    "storage.database": ("database {where}: {said}", "数据库 {where}：{said}"),
+    "storage.internal": ("internal error: {error}", "内部错误：{error}"),
+    "storage.remedy.locked": (
+        "Another program has the file open for writing: end it (another server, a backup, a database browser) and start again",
+        "其他程序正在写此文件：请结束它（另一个服务、备份或数据库浏览工具）后重新启动",
+    ),
+    "storage.remedy.malformed": (
+        "The file is damaged: put it aside and restore a backup, or `sqlite3 FILE .recover`; recordings are untouched",
+        "文件已损坏：请移开它并恢复备份，或用 `sqlite3 FILE .recover` 修复；录像不受影响",
+    ),
+    "storage.remedy.not_a_database": (
+        "The file is damaged or no database: put it aside and restore a backup; recordings are untouched",
+        "文件已损坏或不是数据库：请移开它并恢复备份；录像不受影响",
+    ),
+    "storage.remedy.unable_to_open": (
+        "Check that the folder exists and that this user may write there",
+        "请检查目录是否存在，以及当前用户是否有写权限",
+    ),
+    "storage.remedy.readonly": (
+        "This user may not write the file or its folder: correct the permissions",
+        "当前用户不能写此文件或其目录：请改正权限",
+    ),
+    "storage.remedy.full": ("Free some space on the disk of the data folder", "请在数据目录所在磁盘上释放空间"),
+    "storage.remedy.io": (
+        "The disk of the data folder reports errors: check it (dmesg) and restore a backup on a good one",
+        "数据目录所在磁盘报告错误：请检查磁盘（dmesg），并在完好的磁盘上恢复备份",
+    ),
 }
