@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @asynccontextmanager
-async def secure(authority: Authority, **changes: object) -> AsyncIterator[tuple[SipServer, Services]]:
+async def secure(authority: Authority, **changes: Any) -> AsyncIterator[tuple[SipServer, Services]]:
     public, private = authority.pair("platform")
     changes = {"tls_port": 0, "tls_certificate": public, "tls_private_key": private, **changes}
     async with serving(**changes) as both:
@@ -61,9 +62,14 @@ async def test_a_device_registers_over_tls_and_is_asked_over_that_connection(aut
         query = parse_datagram(await read(reader, len(KEEPALIVE_XML)))
         assert isinstance(query, Request)
         assert query.header("via").startswith(f"SIP/2.0/TLS 127.0.0.1:{server.tls_port};rport;branch=")
-        assert query.header("contact") == f"<sip:{PLATFORM}@127.0.0.1:{server.tls_port};transport=tls>"
         writer.write(answer_to(query, 200))
         assert (await asked).status == 200
+        probed = asyncio.ensure_future(server.options(route, to=DEVICE))
+        probe = parse_datagram(await read(reader))
+        assert isinstance(probe, Request)
+        assert probe.header("contact") == f"<sip:{PLATFORM}@127.0.0.1:{server.tls_port};transport=tls>"
+        writer.write(answer_to(probe, 200))
+        assert (await probed).status == 200
         writer.close()
         await eventually(lambda: not server.is_connected(route))
 

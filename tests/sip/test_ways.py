@@ -45,8 +45,8 @@ async def test_a_configured_address_is_told_to_everybody(advertise: str, expecte
         host, port = expected
         told = Address(host, port or server.port)
         assert server.local_for(Address("127.0.0.1", 5060), "udp") == told
-        asked = asyncio.ensure_future(server.message(route_to(peer), to=DEVICE, body=b""))
-        query = await peer.next_request("MESSAGE")
+        asked = asyncio.ensure_future(server.options(route_to(peer), to=DEVICE))
+        query = await peer.next_request("OPTIONS")
         assert str(told) in query.header("via")
         assert str(told) in query.header("contact")
         peer.send(answer_to(query, 200))
@@ -86,7 +86,7 @@ async def test_a_server_with_several_addresses_answers_from_the_one_that_was_wri
                 route = (await services.next()).route
                 assert route.local == Address("127.0.0.9", server.port)
                 assert server.local_for(route.remote, "udp") == route.local
-                asked = asyncio.ensure_future(server.message(route, to=DEVICE, body=b"<Query/>"))
+                asked = asyncio.ensure_future(server.options(route, to=DEVICE))
                 query = parse_datagram(await asyncio.wait_for(loop.sock_recv(camera, 65536), PATIENCE))
                 assert isinstance(query, Request)
                 assert query.header("contact") == f"<sip:{PLATFORM}@127.0.0.9:{server.port}>"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gb28181.sip.dialog import Dialog, in_dialog
 from gb28181.sip.headers import stamped_via
 from gb28181.sip.message import Headers, Request, request_bytes, response_copying
+from gb28181.sip.refusals import ALLOW
 from gb28181.sip.transaction import Flow
 from gb28181.sip.uri import host_port
 
 #: Host and port of ours as one peer is told.
 Told = tuple[str, int]
+
+#: MESSAGE must not have a Contact (RFC 3428 §4), BYE has no use for one (RFC 3261 table 2).
+_WITHOUT_CONTACT: Final = frozenset({"MESSAGE", "BYE"})
 
 
 class Composer:
@@ -43,7 +48,7 @@ class Composer:
             ("call-id", f"{self.token()}@{host}"),
             ("cseq", f"{next(self._numbers) % 1_000_000_000 + 1} {method}"),
             ("max-forwards", "70"),
-            self.contact(flow, local),
+            *self._own(method, flow, local),
             *self._user_agent,
             *headers,
         ]
@@ -54,8 +59,8 @@ class Composer:
     ) -> tuple[str, Headers]:
         """Request-URI and headers of a request in a dialog, numbered as the dialog says."""
         uri, kept = in_dialog(dialog, method)
-        contact = self.contact(flow, local, is_secure=dialog.target.startswith("sips:"))
-        return uri, [self._via(flow, local), *kept, ("max-forwards", "70"), contact, *self._user_agent, *headers]
+        own = self._own(method, flow, local, is_secure=dialog.target.startswith("sips:"))
+        return uri, [self._via(flow, local), *kept, ("max-forwards", "70"), *own, *self._user_agent, *headers]
 
     def ack(self, dialog: Dialog, flow: Flow, *, local: Told) -> bytes:
         """The ACK of a 2xx: outside every transaction (RFC 3261 §13.2.2.4)."""
@@ -81,6 +86,13 @@ class Composer:
             return "contact", f"<sips:{self._server_id}@{host_port(*local)}>"
         suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return "contact", f"<sip:{self._server_id}@{host_port(*local)}{suffix}>"
+
+    def _own(self, method: str, flow: Flow, local: Told, *, is_secure: bool = False) -> Headers:
+        """Where we are, and with a call what we understand (§4: messages about calls list it)."""
+        if method in _WITHOUT_CONTACT:
+            return []
+        contact = self.contact(flow, local, is_secure=is_secure)
+        return [contact, ("allow", ALLOW)] if method == "INVITE" else [contact]
 
     def _via(self, flow: Flow, local: Told) -> tuple[str, str]:
         return "via", f"SIP/2.0/{flow.transport.upper()} {host_port(*local)};rport;branch=z9hG4bK{self.token()}"
