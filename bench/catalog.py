@@ -244,7 +244,7 @@ class _Lag(threading.Thread):
 def catalog(senders: int = 2000, channels: int = 100, items: int = 4) -> dict[str, Any]:
     """Senders register, are asked and answer; then levels and searches are asked for over the API."""
     flood = "1000000"
-    settings = {"SIP__PER_SOURCE_PER_S": flood, "SIP__UNAUTHENTICATED_PER_S": flood}
+    settings: dict[str, Any] = {"SIP__PER_SOURCE_PER_S": flood, "SIP__UNAUTHENTICATED_PER_S": flood}
     settings |= {f"SUBSCRIPTION__{topic}": "false" for topic in ("CATALOG", "ALARM")}
     with platform(**settings) as server:
         total = senders * channels

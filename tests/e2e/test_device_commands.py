@@ -119,12 +119,13 @@ async def test_an_upgrade_goes_through_our_restart(server: Platform, camera: Cam
     order = await server.call("POST", f"/devices/{DEVICE}/upgrade", {"firmware_id": made["firmware_id"]})
     url = (await camera.hears())["FileURL"]
     server.kill("control")
-    assert server.client is not None
-    async with server.client.get(url) as response:  # the edge goes on without control
+    client = server.client
+    assert client is not None
+    async with client.get(url) as response:  # the edge goes on without control
         assert hashlib.sha256(await response.read()).digest() == hashlib.sha256(FIRMWARE).digest()
 
     async def downloaded() -> bool:
-        async with server.client.get(
+        async with client.get(
             f"{server.url}/api/v1/orders/{order['order_id']}", headers={"Authorization": f"Bearer {server.token}"}
         ) as answer:
             return answer.status == 200 and (await answer.json())["state"] == "downloaded"

@@ -9,16 +9,17 @@ from tests.e2e.platform import ADMIN_PASSWORD, SIP_PASSWORD, platform, poll
 
 async def test_strangers_see_states_and_figures_but_no_folder_and_no_secret(tmp_path: Path):
     async with platform(tmp_path) as running:
-        assert running.client is not None
+        client = running.client
+        assert client is not None
 
         async def settled() -> str | None:
-            async with running.client.get(f"{running.url}/health") as response:
+            async with client.get(f"{running.url}/health") as response:
                 text = await response.text()
             return text if '"volume 0"' in text and '"status":"ok"' in text else None
 
         said = [await poll(settled, seconds=60, what="the volume in /health", log=running.log)]
         for path in ("/metrics", "/metrics/edge", "/api/openapi.json"):
-            async with running.client.get(running.url + path) as response:
+            async with client.get(running.url + path) as response:
                 assert response.status == 200
                 said.append(await response.text())
         assert 'volume="0"' in said[1]

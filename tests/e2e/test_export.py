@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -81,7 +82,7 @@ async def test_movie_of_each_codec_shows_its_range_with_sound(recorded: Recorded
             codecs.add(container.streams.video[0].codec_context.name)
             frames = [barcode.read(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
         with av.open(str(file)) as container:
-            level = max(float(abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0))
+            level = max(float(np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0))
         wanted = {second % 60 for second in range(recorded.start, recorded.end)}
         # The arrival, by which the range is cut, is later than the picture by what the network takes.
         assert wanted <= set(frames)
@@ -109,13 +110,14 @@ async def test_job_shows_progress_and_gives_the_file(recorded: Recorded) -> None
     asked = {"start": rfc3339(recorded.start), "end": rfc3339(recorded.end)}
     plan = await server.call("POST", f"{path_of(channel)}/recordings/export", asked)
     assert plan["bytes_estimate"] > 10_000
-    assert server.client is not None
-    async with server.client.post(server.url + plan["job_url"]) as answer:
+    client = server.client
+    assert client is not None
+    async with client.post(server.url + plan["job_url"]) as answer:
         assert answer.status == 202
         job = await answer.json()
 
     async def done() -> dict[str, Any] | None:
-        async with server.client.get(server.url + job["progress_url"]) as answer:
+        async with client.get(server.url + job["progress_url"]) as answer:
             shown = await answer.json()
         return shown if shown["state"] in ("done", "failed") else None
 
@@ -130,7 +132,7 @@ async def test_snapshots_show_now_and_then(recorded: Recorded) -> None:
         at = recorded.start + 2
         for query, seconds in (("", None), (f"?at={rfc3339(at)[:-1]}.700Z", {at % 60})):
             image = await recorded.curl(url + query)
-            with av.open(io.BytesIO(image), format="jpeg_pipe") as container:
+            with av.open(io.BytesIO(image), "r", format="jpeg_pipe") as container:
                 shown = barcode.read(next(container.decode(video=0)).to_ndarray(format="gray"))
             now = int(time.time())
             assert shown in (seconds or {second % 60 for second in range(now - 4, now + 1)})
@@ -145,7 +147,7 @@ async def test_live_viewers_hear_the_camera(recorded: Recorded) -> None:
         async with server.client.get(server.url + live["urls"][name]) as answer, asyncio.timeout(30):
             while len(data) < 120_000:
                 data += await answer.content.read(1 << 16)
-        with av.open(io.BytesIO(data), format=kind) as container:
+        with av.open(io.BytesIO(data), "r", format=kind) as container:
             assert {stream.codec_context.name for stream in container.streams} >= {"aac"}
             frame = next(container.decode(audio=0))
             assert frame.sample_rate == 8000

@@ -49,7 +49,7 @@ async def played(server: Platform, path: str) -> list[tuple[float, int | None]]:
         elif line.startswith("#EXT-X-PROGRAM-DATE-TIME:"):
             clock = datetime.fromisoformat(line.partition(":")[2]).timestamp()
         elif line.endswith(".m4s"):
-            with av.open(io.BytesIO(begin + await fetched(server, f"{folder}/{line}"))) as container:
+            with av.open(io.BytesIO(begin + await fetched(server, f"{folder}/{line}")), "r") as container:
                 for frame in container.decode(video=0):
                     out.append((clock + float(frame.time), barcode.read(frame.to_ndarray(format="gray"))))
     return out
@@ -102,7 +102,7 @@ async def film(server: Platform, opened: dict[str, Any], rows: list[dict[str, An
             await server.call("PATCH", session, {"action": "seek", "position": position})
             while not (told := [utc for utc in clocks(data) if abs(utc - wanted) < 0.2]):
                 data = await received(socket, data)
-        with av.open(io.BytesIO(data), format="flv") as container:
+        with av.open(io.BytesIO(data), "r", format="flv") as container:
             codes = [barcode.read(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
         assert seconds_off(codes[-1], told[0]) <= 1
     answer = await server.call("PATCH", session, {"action": "speed", "speed": 4})

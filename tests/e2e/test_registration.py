@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -45,7 +46,8 @@ async def test_sipp_registers_500_devices_with_digest(
         found: set[str] = set()
         cursor = ""
         while True:
-            page = await server.call("GET", "/devices", online="true", limit=500, **({"cursor": cursor} if cursor else {}))
+            further: dict[str, Any] = {"cursor": cursor} if cursor else {}
+            page = await server.call("GET", "/devices", online="true", limit=500, **further)
             found |= {device["device_id"] for device in page["items"]}
             cursor = page["next"]
             if not cursor:

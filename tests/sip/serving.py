@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from gb28181.config import SipSettings
 from gb28181.device.model import Address, Route
@@ -88,7 +89,7 @@ def settings(**changes: object) -> SipSettings:
 
 
 @contextlib.asynccontextmanager
-async def serving(timers: Timers | None = None, **changes: object) -> AsyncIterator[tuple[SipServer, Services]]:
+async def serving(timers: Timers | None = None, **changes: Any) -> AsyncIterator[tuple[SipServer, Services]]:
     services = Services()
     server = services.server = SipServer(settings(**changes), handler=services, timers=timers)
     await server.start()

@@ -47,7 +47,7 @@ async def test_a_request_answered_later_by_a_task_is_answered_once() -> None:
         assert (answer.status, answer.header("x-gb-ver"), answer.body) == (202, "3.0", b"<a/>")
         assert server.metrics()["answers_too_late"] == 1
         with pytest.raises(MisuseError):
-            server.respond(SipRequest(*["x"] * 8, 1, {}, "", b"", one.route), 200)  # type: ignore[arg-type]
+            server.respond(SipRequest(*["x"] * 8, 1, {}, "", b"", one.route), 200)  # type: ignore[arg-type, call-arg]
 
 
 async def test_junk_on_one_connection_leaves_the_others_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from gb28181.sip import transitions as tables
 from gb28181.sip.endpoint import Answered
 from gb28181.sip.timers import Timers
-from gb28181.sip.transaction import Flow, RequestArrived
+from gb28181.sip.transaction import ClientTransaction, Flow, RequestArrived
 from gb28181.sip.transitions import Transitions
 
 from .link import DEVICE_AT, PLATFORM_AT, Fate, Pair, lossy
@@ -18,7 +18,7 @@ def message(pair: Pair) -> None:
     pair.platform.request("MESSAGE", pair.flow("device"), to=CHANNEL, local=PLATFORM_AT, now=pair.now, body=KEEPALIVE_XML)
 
 
-def invite(pair: Pair) -> tables.ClientTransaction:
+def invite(pair: Pair) -> ClientTransaction:
     return pair.platform.request("INVITE", pair.flow("device"), to=CHANNEL, local=PLATFORM_AT, now=pair.now, body=b"v=0\r\n")
 
 
