@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from gb28181.api.routing import Model
 from gb28181.manscdp.commands import config_blocks as blocks
+from gb28181.texts.text import say
 
 Flag = Annotated[int, Field(ge=0, le=1, description="1 or 0")]
 Mode = Annotated[int, Field(ge=0, le=3)]
@@ -37,8 +38,9 @@ class ConfigModel(Model):
         if unknown:
             name = str(unknown[0])[:40]
             near = difflib.get_close_matches(name, cls.model_fields, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(cls.model_fields)}"
-            raise ValueError(f"unknown name {name!r}, {hint}")
+            known = say("http.known_are", known=", ".join(cls.model_fields))
+            hint = say("http.did_you_mean", near=near[0]) if near else known
+            raise ValueError(say("http.unknown_name", name=name, hint=hint))
         return data
 
     def wire(self) -> Any:
@@ -139,7 +141,7 @@ class VideoParamAttributeIn(ConfigModel):
     @model_validator(mode="after")
     def _rate(self) -> VideoParamAttributeIn:
         if self.bit_rate_type == "1" and self.video_bit_rate is None:
-            raise ValueError("a constant rate (bit_rate_type 1) needs video_bit_rate")
+            raise ValueError(say("http.constant_rate"))
         return self
 
 
@@ -156,7 +158,7 @@ class TimeSegmentIn(ConfigModel):
     def _order(self) -> TimeSegmentIn:
         start = (self.start_hour, self.start_min, self.start_sec)
         if (self.stop_hour, self.stop_min, self.stop_sec) <= start:
-            raise ValueError("a segment ends after it begins, on the same day; its last second is 23:59:59")
+            raise ValueError(say("http.day_segment"))
         return self
 
 
@@ -181,7 +183,7 @@ class VideoRecordPlanIn(ConfigModel):
     @model_validator(mode="after")
     def _days(self) -> VideoRecordPlanIn:
         if len({day.week_day_num for day in self.record_schedules}) < len(self.record_schedules):
-            raise ValueError("a day of the week stands in the plan once")
+            raise ValueError(say("http.week_day"))
         return self
 
 
@@ -255,7 +257,7 @@ class ConfigChange(ConfigModel):
     @model_validator(mode="after")
     def _something(self) -> ConfigChange:
         if not self.given():
-            raise ValueError(f"nothing to write, expected one or more of: {', '.join(WRITABLE)}")
+            raise ValueError(say("http.nothing_to_write", known=", ".join(WRITABLE)))
         return self
 
     def given(self) -> dict[str, Any]:

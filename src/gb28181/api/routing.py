@@ -29,7 +29,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Denied, Gb28181Error, WireError
 from gb28181.ids import DeviceId
 from gb28181.texts.language import Language, accepted
-from gb28181.texts.text import rendered, say
+from gb28181.texts.text import Text, rendered, say, told_as
 
 PREFIX: Final = "/api/v1"
 SERVICES: Final = web.AppKey("services", Services)
@@ -268,7 +268,14 @@ def problems(where: str, error: ValidationError) -> list[dict[str, str]]:
     return [
         {
             "location": ".".join([where, *(str(part) for part in entry["loc"])]),
-            "message": entry["msg"].removeprefix("Value error, "),
+            "message": _fault(entry["type"], entry["msg"], entry.get("ctx", {})),
         }
-        for entry in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+        for entry in error.errors(include_url=False, include_input=False)[:20]
     ]
+
+
+def _fault(kind: str, message: str, context: dict[str, Any]) -> str:
+    """What a validator of ours raised, or pydantic's finding."""
+    if kind == "value_error" and isinstance(own := context.get("error"), ValueError):
+        return own.args[0] if own.args and isinstance(own.args[0], Text) else str(own)
+    return told_as(f"invalid.{kind}", message, context)

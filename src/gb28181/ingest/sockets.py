@@ -11,6 +11,7 @@ from typing import Final
 from gb28181.errors import Unavailable
 from gb28181.ingest.ports import PortPool
 from gb28181.messages import MediaTransport
+from gb28181.texts.text import reason_of, say
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class SocketOpener:
                 continue
             self._pool.taken(port)
             return sockets
-        why = f"last refusal: {refused.strerror}" if refused else "all are in use"
-        raise Unavailable(f"no media port is free ({why}): widen media.ports, or check which program holds them")
+        why = say("stream.last_refusal", why=reason_of(refused)) if refused else say("stream.ports_used")
+        raise Unavailable(say("stream.no_port", why=why))
 
     def _bind(self, transport: MediaTransport, port: int) -> MediaSockets:
         if transport == "tcp":

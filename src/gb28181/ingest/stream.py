@@ -19,6 +19,7 @@ from gb28181.media import nal, rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
 from gb28181.media.reorder import Reorder, Run
 from gb28181.messages import LOSS, RECORDED, EndCause, MediaTransport, OpenReceiver, Progress, StreamState
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,11 @@ What = Literal["connected", "first_rtp", "first_ps", "first_key_frame", "silent"
 _GOP_BYTES: Final = 8 << 20
 
 _NOTES: Final = {
-    "ts": "sends MPEG-TS, not a program stream: it is not recorded",
-    "es-h264": "sends H.264 without a program stream: it is not recorded; set the camera to PS (GB/T 28181 C.1)",
-    "es-h265": "sends H.265 without a program stream: it is not recorded; set the camera to PS (GB/T 28181 C.1)",
+    "ts": say("stream.ts"),
+    "es-h264": say("stream.es_h264"),
+    "es-h265": say("stream.es_h265"),
 }
-_SIP_NOTE: Final = "SIP arrives on the media port: the camera's SIP server port is set to a media port"
-_BESIDE_NOTE: Final = "payload type {} beside the program stream is not recorded"
+_SIP_NOTE: Final = say("stream.sip")
 _IDLE_KBPS_S: Final = 1.0
 #: Parameter sets stand at the start of a key frame, behind pack header, system header and stream map.
 _SEQUENCE_WITHIN: Final = 1024
@@ -186,7 +186,7 @@ class Stream:
 
     def failed(self) -> None:
         """A fault of ours met these packets: they are given up, the stream begins anew with the next ones."""
-        self.note = "internal error, see the log"
+        self.note = say("stream.internal")
         self._straight = 0
         logger.exception("stream failed", extra={"stream_id": self.stream_id})
         if self.recorder is not None:
@@ -365,7 +365,7 @@ class Stream:
         if verdict is Verdict.RESTART:
             self._reorder.restart()
         if verdict is Verdict.BESIDE:
-            self.note = self.note or _BESIDE_NOTE.format(packet.payload_type)
+            self.note = self.note or say("stream.beside", payload_type=packet.payload_type)
             payload = b""
         elif self._probe is not None:
             self._examine_format(packet.payload_type, payload)

@@ -51,6 +51,18 @@ def say(name: str, /, **parameters: object) -> Text:
     return Text(SENTENCES[name][0].format_map(plain), name, plain)
 
 
+def told_as(name: str, english: str, parameters: Mapping[str, object]) -> str:
+    """A sentence that somebody else's code made, as our sentence of the same meaning; as it is where there is none."""
+    if name not in SENTENCES:
+        return english
+    plain = {key: value if isinstance(value, str | int | float) else str(value) for key, value in parameters.items()}
+    try:
+        SENTENCES[name][1].format_map(plain)
+    except KeyError:
+        return english
+    return Text(english, name, plain)
+
+
 def rendered(text: str, language: Language, *, depth: int = _DEEPEST) -> str:
     """The text in a language; a string that is no `Text` is given back as it is."""
     if language == "en" or not isinstance(text, Text) or not depth:

@@ -15,6 +15,7 @@ from gb28181.api.routing import Call, Model, Route
 from gb28181.command.configuration import TYPES
 from gb28181.errors import CommandFailed, NotInEdition
 from gb28181.ids import DeviceId
+from gb28181.texts.text import say
 
 
 class ConfigQuery(Model):
@@ -30,8 +31,9 @@ class ConfigQuery(Model):
         for name in filter(None, (part.strip() for part in value.split(","))):
             if name not in TYPES:
                 near = difflib.get_close_matches(name, TYPES, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(TYPES)}"
-                raise ValueError(f"unknown configuration {name[:40]!r}, {hint}")
+                known = say("http.known_are", known=", ".join(TYPES))
+                hint = say("http.did_you_mean", near=near[0]) if near else known
+                raise ValueError(say("http.unknown_block", name=name[:40], hint=hint))
         return value
 
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from gb28181.api.fields import Identifier, Shown
 from gb28181.api.routing import Call, Model, Route
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.control import DragZoom, TargetTrack
+from gb28181.texts.text import say
 
 Pixels = Annotated[int, Field(ge=1, le=65535)]
 _FAILURES = (409, 502, 503, 504)
@@ -93,7 +94,7 @@ class TrackTarget(Model):
     @model_validator(mode="after")
     def _area(self) -> TrackTarget:
         if self.mode == "manual" and self.target_area is None:
-            raise ValueError("mode manual needs target_area")
+            raise ValueError(say("http.manual_target"))
         return self
 
 

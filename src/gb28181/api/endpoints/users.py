@@ -9,11 +9,12 @@ from pydantic import AfterValidator, Field, SecretStr
 from gb28181.accounts.model import Role, User
 from gb28181.api.endpoints.access import LoginAnswer
 from gb28181.api.routing import Call, Model, Route, route
+from gb28181.texts.text import say
 
 
 def _readable(value: str) -> str:
     if not value.isprintable() or value != value.strip() or "/" in value:
-        raise ValueError("a user name has no blanks at its ends, no slash and no control characters")
+        raise ValueError(say("accounts.user_name"))
     return value
 
 

@@ -15,6 +15,7 @@ from gb28181.storage.io.recovery import hash_file
 from gb28181.storage.io.volume import Volume
 from gb28181.storage.manifest import MANIFEST, Manifest, ManifestRow, Tombstone, chained, parse_manifest
 from gb28181.storage.segment import PS, is_day, is_part
+from gb28181.texts.text import reason_of, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def read_manifest(volume: Volume, device_id: str, channel_id: str, day: str) -> 
         Invalid: No such day.
     """
     if not is_day(day):
-        raise Invalid(f"not a day: {day[:40]!r}, expected YYYYMMDD")
+        raise Invalid(say("recording.day", day=day[:40]))
     return _manifest(volume.root / path_part(device_id) / path_part(channel_id) / day)
 
 
@@ -106,7 +107,7 @@ def _verify_file(volume: Volume, row: ManifestRow, *, hashing: bool) -> Iterator
         yield Finding("missing", row.path, "the manifest has this segment, the file is gone")
         return
     except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=file, fault=reason_of(error))) from None
     if size != row.bytes:
         yield Finding("altered", row.path, f"{size} bytes, {row.bytes} were recorded")
     elif digest != row.sha256:
@@ -134,7 +135,7 @@ def _channels(volume: Volume) -> Iterator[Path]:
         for device in sorted(entry.path for entry in os.scandir(volume.root) if is_part(entry.name) and entry.is_dir()):
             yield from sorted(Path(entry.path) for entry in os.scandir(device) if is_part(entry.name) and entry.is_dir())
     except OSError as error:
-        raise StorageError(f"volume {volume.root}: {error.strerror}") from None
+        raise StorageError(say("storage.volume", root=volume.root, strerror=reason_of(error))) from None
 
 
 def _written_at(file: Path) -> int:
@@ -144,7 +145,7 @@ def _written_at(file: Path) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=file, fault=reason_of(error))) from None
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -157,4 +158,4 @@ def _read(file: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}") from None
+        raise StorageError(say("storage.file", path=file, fault=reason_of(error))) from None

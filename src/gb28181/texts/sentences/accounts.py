@@ -45,4 +45,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "此地址登录尝试过多：请 {retry_after_s:.0f} 秒后再试",
     ),
     "accounts.bearer": ("the Authorization header must be: Bearer <token>", "Authorization 头域应为：Bearer <token>"),
+    "accounts.user_name": (
+        "a user name has no blanks at its ends, no slash and no control characters",
+        "用户名首尾不能有空格，不能含斜杠和控制字符",
+    ),
 }

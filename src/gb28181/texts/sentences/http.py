@@ -41,4 +41,22 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "http.rfc3339": ("expected RFC 3339 such as 2026-03-01T00:00:00Z", "应为 RFC 3339 格式，如 2026-03-01T00:00:00Z"),
     "http.year": ("a time between {first} and {last} is expected", "时间应在 {first} 至 {last} 年之间"),
     "http.control_characters": ("control characters are not allowed", "不能含控制字符"),
+    "http.unknown_name": ("unknown name {name!r}, {hint}", "未知的名称 {name!r}：{hint}"),
+    "http.constant_rate": (
+        "a constant rate (bit_rate_type 1) needs video_bit_rate",
+        "固定码率（bit_rate_type 1）须给出 video_bit_rate",
+    ),
+    "http.day_segment": (
+        "a segment ends after it begins, on the same day; its last second is 23:59:59",
+        "时间段须在同一天内，结束晚于开始；最晚到 23:59:59",
+    ),
+    "http.week_day": ("a day of the week stands in the plan once", "计划中每个星期几只能出现一次"),
+    "http.nothing_to_write": (
+        "nothing to write, expected one or more of: {known}",
+        "没有要写入的内容，应为以下一项或多项：{known}",
+    ),
+    "http.unknown_block": ("unknown configuration {name!r}, {hint}", "未知的配置 {name!r}：{hint}"),
+    "http.manual_target": ("mode manual needs target_area", "手动模式须给出 target_area"),
+    "http.did_you_mean": ("did you mean {near}?", "是否应为 {near}？"),
+    "http.known_are": ("known are: {known}", "已知的有：{known}"),
 }

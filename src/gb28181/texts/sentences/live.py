@@ -197,4 +197,6 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "media arrives but no key frame: shorten the camera's key frame interval",
         "收到媒体数据，但没有关键帧：请减小摄像机的 I 帧间隔",
     ),
+    "stream.last_refusal": ("last refusal: {why}", "最近一次失败：{why}"),
+    "stream.ports_used": ("all are in use", "全部在用"),
 }

@@ -82,4 +82,5 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "recordings on the device itself cannot be played yet: a later version will; use source platform",
         "暂不能直接播放设备端录像，后续版本将支持；请使用 source=platform",
     ),
+    "recording.day": ("not a day: {day!r}, expected YYYYMMDD", "不是日期：{day!r}，应为 YYYYMMDD"),
 }
