@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from gb28181.catalog.model import Channel
@@ -21,11 +22,15 @@ async def stored(world: World, *segments: Any) -> None:
     await service.store_segments(segments)
 
 
-def retention(world: World, now: int, **settings: Any) -> RetentionService:
-    return RetentionService(
+def retention(world: World, now: int, *, just_started: bool = False, **settings: Any) -> RetentionService:
+    """One that has run for a while, so that its clock is beyond suspicion, or one that was just started."""
+    service = RetentionService(
         RecordingSettings(**settings), channels=world, ingests=world, store=world, bus=world.bus,  # type: ignore[arg-type]
         clock=At(NOW + now * SECOND),  # type: ignore[arg-type]
     )  # fmt: skip
+    if not just_started:
+        service._leaps.trusted_us(NOW + now * SECOND, asyncio.get_running_loop().time())
+    return service
 
 
 async def test_a_recording_goes_after_its_hours_and_not_before() -> None:
@@ -76,3 +81,39 @@ async def test_a_volume_with_room_gives_up_nothing() -> None:
     service = retention(world, HOUR, min_free_mib=0)
     world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 5_000),), ()))
     assert await service.run_once() == 0
+
+
+async def test_a_clock_that_leaps_forward_by_mistake_deletes_nothing() -> None:
+    world = World(channels={key(): Channel(key())})
+    await stored(world, closed(0, 300), closed(300, 600))
+    service, clock = retention(world, 700), At(NOW + 700 * SECOND)
+    service._clock = clock  # type: ignore[assignment]
+    await service.run_once()
+    clock.us += 2000 * HOUR * SECOND
+    assert await service.run_once() == 0
+    clock.us -= 2000 * HOUR * SECOND
+    assert await service.run_once() == 0
+    assert len(world.segments) == 2
+
+
+async def test_a_start_with_a_clock_that_is_far_ahead_deletes_nothing() -> None:
+    world = World(channels={key(): Channel(key())})
+    await stored(world, closed(0, 300), closed(300, 600))
+    assert await retention(world, 5000 * HOUR, just_started=True).run_once() == 0
+
+
+async def test_a_leap_of_the_clock_keeps_no_full_volume_from_being_emptied() -> None:
+    world = World(channels={key(): Channel(key())})
+    await stored(world, *(closed(n * 300, n * 300 + 300, seq=n) for n in range(10)))
+    service = retention(world, 5000 * HOUR, just_started=True, min_free_mib=0)
+    world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
+    assert 0 < await service.run_once() < 10
+
+
+async def test_a_volume_that_runs_full_does_not_wait_for_the_next_pass() -> None:
+    world = World(channels={key(): Channel(key())})
+    await stored(world, *(closed(n * 300, n * 300 + 300, seq=n) for n in range(10)))
+    async with retention(world, HOUR, min_free_mib=0), asyncio.timeout(20):
+        world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
+        while not world.deleted:
+            await asyncio.sleep(0)

@@ -140,6 +140,9 @@ class World:
     async def oldest_by_volume(self) -> dict[str, int]:
         return {s.volume: s.start for s in sorted(self.segments, key=lambda s: -s.start)}
 
+    async def newest_by_volume(self) -> dict[str, int]:
+        return {s.volume: s.start for s in sorted(self.segments, key=lambda s: s.start)}
+
     async def oldest_by_channel(self) -> dict[ChannelKey, int]:
         return {s.key: s.start for s in sorted(self.segments, key=lambda s: -s.start)}
 

@@ -16,6 +16,7 @@ from gb28181.background import Background
 from gb28181.bus import Bus
 from gb28181.catalog.model import ChannelKey
 from gb28181.clock import Clock
+from gb28181.errors import Gb28181Error
 from gb28181.ids import DeviceId
 from gb28181.messages import Statistics
 from gb28181.ports import Manifests, SegmentStore
@@ -101,7 +102,11 @@ class Inventory:
             while self._due:
                 volume = next(iter(self._due))
                 del self._due[volume]
-                await self.take(volume)
+                try:
+                    await self.take(volume)
+                except Gb28181Error:
+                    self._in_use.discard(volume)  # with the next figures it is tried again
+                    raise
 
 
 def _segment(volume: str, row: ManifestRow) -> Segment:

@@ -6,6 +6,7 @@ Which segments go is decided by `storage.retention`; the volume's writer thread 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from gb28181.config import RecordingSettings
 from gb28181.errors import Gb28181Error
 from gb28181.messages import Statistics, VolumeState
 from gb28181.ports import Channels, Ingests, SegmentStore
+from gb28181.recording.leap import LeapWatch
 from gb28181.recording.model import Segment
 from gb28181.storage.retention import Marks, Policy, Stored, decide
 
@@ -53,6 +55,10 @@ class RetentionService:
         self._store = store
         self._clock = clock
         self._pass_s = pass_s
+        self._leaps = LeapWatch()
+        self._trusted_us = 0
+        self._wake = asyncio.Event()
+        self._full: set[str] = set()
         self._volumes: dict[str, VolumeState] = {}
         self._background = Background()
         self._counters: dict[str, int] = {"segments": 0, "bytes": 0, "evicted": 0, "breached": 0, "failed": 0}
@@ -76,8 +82,9 @@ class RetentionService:
     async def run_once(self) -> int:
         """One pass over all channels and volumes; returns how many segments were removed."""
         removed = 0
+        await self._look_at_the_clock()
         for key in await self._store.recorded_channels():
-            before = self._clock.utc_us() - self._keep_us(key)
+            before = self._trusted_us - self._keep_us(key)
             while page := await self._store.expired_segments(key, before, limit=_PAGE):
                 gone = await self._remove(page)
                 removed += gone
@@ -87,6 +94,24 @@ class RetentionService:
             removed += await self._make_room(state)
         return removed
 
+    async def _look_at_the_clock(self) -> None:
+        held = self._leaps.held_us
+        newest = max((await self._store.newest_by_volume()).values(), default=0)
+        now = asyncio.get_running_loop().time()
+        self._trusted_us = self._leaps.trusted_us(self._clock.utc_us(), now, newest_us=newest)
+        if self._leaps.held_us > held:
+            logger.error(
+                "the clock has leapt forward: for a day nothing is deleted for being old, unless it is put right before; "
+                "check the time and the time servers of this machine",
+                extra={"leapt_s": self._leaps.held_us // 1_000_000},
+            )
+
+    def _is_full(self, state: VolumeState) -> bool:
+        """Whether deleting ought to begin."""
+        settings = self._settings
+        needed = max(state.total_bytes * (1 - settings.high_mark), min(settings.min_free_mib << 20, state.total_bytes // 4))
+        return state.total_bytes > 0 and state.free_bytes < needed
+
     async def _make_room(self, state: VolumeState) -> int:
         marks = Marks(
             high=self._settings.high_mark,
@@ -94,14 +119,13 @@ class RetentionService:
             critical=max(0.97, self._settings.high_mark),
             min_free_bytes=self._settings.min_free_mib << 20,
         )
-        needed = max(state.total_bytes * (1 - marks.high), min(marks.min_free_bytes, state.total_bytes // 4))
-        if not state.total_bytes or state.free_bytes >= needed:
+        if not self._is_full(state):
             return 0
         oldest = {segment.segment_id: segment for segment in await self._store.oldest_segments(state.volume, limit=_OLDEST)}
         decision = decide(
             [Stored(number, segment.key, segment.start, segment.end, segment.bytes) for number, segment in oldest.items()],
             self._policy,
-            now_us=self._clock.utc_us(),
+            now_us=self._trusted_us,
             total_bytes=state.total_bytes,
             free_bytes=state.free_bytes,
             marks=marks,
@@ -154,8 +178,17 @@ class RetentionService:
     def _statistics(self, event: Statistics) -> None:
         for state in event.volumes:
             self._volumes[state.volume] = state
+            if not self._is_full(state):
+                self._full.discard(state.volume)
+            elif state.volume not in self._full:
+                # A small or a fast volume may run full before the next pass; what deleting does not help waits for that one.
+                self._full.add(state.volume)
+                self._wake.set()
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._pass_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pass_s):
+                    await self._wake.wait()
+            self._wake.clear()
             await self.run_once()
