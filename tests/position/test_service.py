@@ -137,6 +137,20 @@ async def test_what_is_no_place_is_discarded(longitude: str, latitude: str) -> N
     assert world.told == []
 
 
+@pytest.mark.parametrize(
+    ("longitude", "latitude"), [("31.326", "118.376"), ("118376000", "31326000"), ("31326000", "118376000")]
+)
+async def test_swapped_coordinates_and_millionths_are_put_right_as_those_of_the_catalogue_are(
+    longitude: str, latitude: str
+) -> None:
+    """Q50."""
+    world = World()
+    await world.arrives(fix(longitude, latitude))
+    position = world.service.last(KEY)
+    assert (position.longitude, position.latitude) == (118.376, 31.326)
+    assert (position.told_longitude, position.told_latitude) == (118.376, 31.326)
+
+
 async def test_coordinates_are_kept_in_wgs84_and_as_told() -> None:
     """Q50: the device's profile says what they are in."""
     world = World()

@@ -14,6 +14,7 @@ from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.ids import CAMERA_TYPES, DeviceId, type_code
 from gb28181.manscdp.commands.catalog import CatalogItem
 from gb28181.manscdp.element import Status, elements_of
+from gb28181.manscdp.values import degrees
 
 #: Fields of `Channel` that say nothing about the item.
 _OURS: Final = frozenset({"updated_at", "missed", "is_gone", "alias", "recording_mode", "retention_hours"})
@@ -140,13 +141,10 @@ def civil_code(text: str | None) -> str:
 
 
 def coordinates(longitude: float | None, latitude: float | None) -> tuple[float | None, float | None]:
-    """Degrees; None where they cannot be a place, swapped or in millionths where only that is one (quirk Q50)."""
+    """Degrees; None where they cannot be a place."""
     if not longitude or not latitude:
         return None, None
-    if abs(longitude) > 180 and abs(latitude) > 90:
-        longitude, latitude = longitude / 1e6, latitude / 1e6
-    if abs(latitude) > 90 and abs(longitude) <= 90:
-        longitude, latitude = latitude, longitude
+    longitude, latitude = degrees(longitude, latitude)
     if abs(longitude) > 180 or abs(latitude) > 90:
         return None, None
     return longitude, latitude

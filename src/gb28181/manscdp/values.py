@@ -73,6 +73,15 @@ def read_float(text: str) -> float:
     return number
 
 
+def degrees(longitude: float, latitude: float) -> tuple[float, float]:
+    """Coordinates as degrees, swapped or in millionths where only that can be a place (quirk Q50); else as they are."""
+    if abs(longitude) > 180 and abs(latitude) > 90:
+        longitude, latitude = longitude / 1e6, latitude / 1e6
+    if abs(latitude) > 90 and abs(longitude) <= 90:
+        longitude, latitude = latitude, longitude
+    return longitude, latitude
+
+
 #: How the types that a field may have are read; `str` is taken as it is.
 READERS: Final[dict[Any, Callable[[str], Any]]] = {
     int: read_integer,

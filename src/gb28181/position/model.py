@@ -19,7 +19,7 @@ class Position:
         key: The channel; the device itself where it is one.
         at: When it was measured: CaptureTime, else Time, else the time of arrival.
         longitude, latitude: Degrees in WGS-84.
-        told_longitude, told_latitude: As the device told them, in `system`.
+        told_longitude, told_latitude: Degrees as the device told them, in `system`.
         speed_kmh, direction_deg: Over ground; clockwise from north.
         altitude_m, height_m: Above sea level; above ground (2022).
         via: `notify`, `message` or `alarm` (quirk Q176).

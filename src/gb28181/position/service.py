@@ -22,6 +22,7 @@ from gb28181.errors import NotFound
 from gb28181.ids import DeviceId
 from gb28181.manscdp.commands.position import MobilePosition, PositionItem
 from gb28181.manscdp.commands.ptz import PTZPositionNotify
+from gb28181.manscdp.values import degrees
 from gb28181.ports import Devices, PositionStore
 from gb28181.position.coordinates import is_place, to_wgs84
 from gb28181.position.model import Position, PositionReported, PtzPositionReported
@@ -171,6 +172,7 @@ class PositionService:
         details: MobilePosition | PositionItem | None,
     ) -> None:
         self._counters["received"] += 1
+        longitude, latitude = degrees(longitude, latitude)
         if not is_place(longitude, latitude):
             self._counters["discarded"] += 1
             return
