@@ -117,6 +117,17 @@ async def test_an_answer_of_rtp_avp_to_tcp_is_ended_and_udp_is_offered() -> None
     assert [line for line in world.log if line.split()[0] in ("INVITE", "BYE")] == ["INVITE tcp", "BYE call-1", "INVITE udp"]
 
 
+async def test_an_offer_is_ours_and_differs_from_every_other() -> None:
+    """The code in `o=` is that of who sends the description (Annex G); the session id differs (Q100)."""
+    world = World(answers=[answer_sdp()])
+    world.device = world.device.with_changes(gb_version="2.0")
+    async with service(world) as sessions:
+        await sessions.open_live(KEY, user="a")
+    first, second = (offer.split(b"\r\n")[1].split() for offer in world.offers)
+    assert first[0] == second[0] == b"o=34020000002000000001"
+    assert first[1] != second[1]
+
+
 async def test_a_callers_wish_for_a_transport_is_offered_alone() -> None:
     world = World(answers=[refusal(488)])
     async with service(world) as sessions:

@@ -11,7 +11,7 @@ from gb28181.ids import Ssrc
 from gb28181.sip.parser import parse_datagram
 from gb28181.sip.sdp import SessionDescription, Transport, build_offer, parse
 
-from .vectors import CHANNEL, needs_vectors, vectors
+from .vectors import PLATFORM, needs_vectors, vectors
 
 ANSWER = """v=0
 o=34020000001320000001 0 0 IN IP4 192.0.2.20
@@ -35,16 +35,16 @@ def answer(*changes: tuple[str, str]) -> SessionDescription:
 
 
 def test_an_offer_of_live_video_over_udp() -> None:
-    offer = build_offer(owner=CHANNEL, host="192.0.2.11", port=30000, transport="udp", ssrc=Ssrc(200000001))
+    offer = build_offer(owner=PLATFORM, host="192.0.2.11", port=30000, transport="udp", ssrc=Ssrc(200000001))
     assert offer == (
-        b"v=0\r\no=34020000001320000001 0 0 IN IP4 192.0.2.11\r\ns=Play\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
+        b"v=0\r\no=34020000002000000001 0 0 IN IP4 192.0.2.11\r\ns=Play\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
         b"m=video 30000 RTP/AVP 96 98 97 100\r\na=recvonly\r\na=rtpmap:96 PS/90000\r\na=rtpmap:98 H264/90000\r\n"
         b"a=rtpmap:97 MPEG4/90000\r\na=rtpmap:100 H265/90000\r\ny=0200000001\r\n"
     )
 
 
 def test_an_offer_over_tcp_has_the_device_connect_to_us() -> None:
-    lines = build_offer(owner=CHANNEL, host="2001:db8::1", port=30000, transport="tcp", ssrc=Ssrc(1)).split(b"\r\n")
+    lines = build_offer(owner=PLATFORM, host="2001:db8::1", port=30000, transport="tcp", ssrc=Ssrc(1)).split(b"\r\n")
     assert b"m=video 30000 TCP/RTP/AVP 96 98 97 100" in lines
     assert b"c=IN IP6 2001:db8::1" in lines
     assert lines[-4:] == [b"a=setup:passive", b"a=connection:new", b"y=0000000001", b""]
@@ -52,7 +52,7 @@ def test_an_offer_over_tcp_has_the_device_connect_to_us() -> None:
 
 def test_an_offer_cannot_be_made_of_a_host_with_a_line_break() -> None:
     with pytest.raises(MisuseError):
-        build_offer(owner=CHANNEL, host="1.2.3.4\r\na=x", port=1, transport="udp", ssrc=Ssrc(1))
+        build_offer(owner=PLATFORM, host="1.2.3.4\r\na=x", port=1, transport="udp", ssrc=Ssrc(1))
 
 
 def test_an_answer_is_read() -> None:
@@ -186,7 +186,7 @@ def test_every_offer_that_can_be_built_is_read_as_it_was_meant(
 ) -> None:
     found = parse(
         build_offer(
-            owner=CHANNEL, host=host, port=port, transport=transport, ssrc=Ssrc(ssrc), payloads=payloads, session_id=session_id
+            owner=PLATFORM, host=host, port=port, transport=transport, ssrc=Ssrc(ssrc), payloads=payloads, session_id=session_id
         )
     )
     assert (found.host, found.port, found.transport, found.ssrc) == (host, port, transport, Ssrc(ssrc))
@@ -209,7 +209,7 @@ def test_what_is_read_of_a_mutated_answer_can_be_offered_again(changes: list[tup
         return
     try:
         offer = build_offer(
-            owner=CHANNEL,
+            owner=PLATFORM,
             host=found.host,
             port=found.port,
             transport=found.transport,

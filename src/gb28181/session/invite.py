@@ -96,7 +96,7 @@ class Invitation:
         rule = advertised(self._told, route.remote.host)
         host = rule.host if rule else self._signalling.local_for(route.remote, route.transport).host
         offer = sdp.build_offer(
-            owner=key.channel_id,
+            owner=self._sip.server_id,
             host=host,
             port=receiver.port,
             transport=transport,

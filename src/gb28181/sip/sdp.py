@@ -81,7 +81,7 @@ def build_offer(
     `y=` stands last: some devices answer 415 when an `a=` line follows it.
 
     Args:
-        owner: Code in `o=`: the called channel, as devices expect.
+        owner: Code in `o=`: ours, who send this description (Annex G).
         host: Address that the device sends to, told to it as `c=`.
         session_id: Of `o=`; a device that mixes sessions up wants it to differ (quirk Q100).
     """
