@@ -76,3 +76,23 @@ async def test_pictures_that_came_are_shown(seat: Seat) -> None:  # noqa: F811
     await panel.get_by_test_id("tab-snapshots").click()
     await expect(panel.get_by_test_id("thumbs").locator("img")).to_have_attribute("src", PICTURE["url"])
     await expect(panel.get_by_test_id("order-snapshot")).to_be_visible()
+
+
+async def test_each_channel_of_a_device_with_thousands_can_be_chosen(seat: Seat) -> None:  # noqa: F811
+    some = seat.world.channels[CAMERA][0]
+    seat.world.channels[CAMERA] += [
+        some | {"channel_id": f"3402000000131{number:07d}", "name": f"枪机 {number}"} for number in range(1000, 1600)
+    ]
+    await seat.login(f"/devices/{CAMERA}")
+    panel = seat.page.get_by_test_id("commands")
+    await panel.locator("summary").click()
+    target = panel.get_by_test_id("command-target")
+    await expect(target.get_by_text("枪机 1000", exact=True)).to_be_attached()
+    await expect(target.get_by_text("枪机 1599", exact=True)).to_have_count(0)
+    await panel.get_by_test_id("command-target-search").fill("枪机 1599")
+    await expect(target).to_have_value("34020000001310001599")
+    await panel.get_by_test_id("command-target-search").fill("没有这个")
+    await expect(panel.get_by_text("没有符合条件的通道")).to_be_visible()
+    await expect(target).to_have_value("34020000001310001599")  # what was chosen stays
+    await panel.get_by_test_id("command-target-search").fill("")
+    await target.select_option("")  # the device itself

@@ -109,6 +109,35 @@ async def test_a_picture_that_failed_comes_by_itself_when_the_cause_is_gone(seat
     await expect(seat.page.get_by_test_id("cell-0")).to_have_attribute("data-state", "playing")
 
 
+async def test_the_server_is_asked_in_the_language_of_the_page_not_of_the_browser(seat: Seat):
+    await seat.login("/alarms")
+    asked: list[str] = []
+    seat.page.on("request", lambda of: asked.append(of.headers["accept-language"]) if "/api/" in of.url else None)
+    async with seat.page.expect_response(re.compile("/api/v1/devices")):
+        await seat.page.goto(f"{seat.address}/#/devices")
+    assert set(asked) == {"zh-CN"}
+    await seat.page.get_by_test_id("language").click()
+    asked.clear()
+    async with seat.page.expect_response(re.compile(f"/api/v1/devices/{CAMERA}")):
+        await seat.page.goto(f"{seat.address}/#/devices/{CAMERA}")
+    assert set(asked) == {"en"}
+
+
+async def test_a_tab_that_is_older_than_the_server_finds_its_pages(seat: Seat):
+    """After an update the files that an open tab knows by name are gone: 404 for a page's script."""
+    await seat.login("/")
+    lost = re.compile(r"/assets/DevicesPage-.*\.js")
+    await seat.page.route(lost, lambda route: route.fulfill(status=404, body="{}"), times=1)
+    await seat.page.get_by_role("link", name="设备", exact=True).click()
+    await expect(seat.page.get_by_text("添加设备")).to_be_visible()
+
+
+async def test_the_zone_of_the_times_is_told(seat: Seat):
+    await seat.login("/")
+    ahead = -await seat.page.evaluate("() => new Date().getTimezoneOffset()") // 60
+    await expect(seat.page.get_by_test_id("zone")).to_have_text(f"UTC{ahead:+d}" if ahead else "UTC")
+
+
 async def test_a_closed_cell_ends_its_session(seat: Seat):
     await seat.login(f"/live?grid=1&c={CAMERA}~{_channel(1)}")
     await expect(seat.page.get_by_test_id("cell-0")).to_have_attribute("data-state", "playing")

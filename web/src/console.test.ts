@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bitrateOf, lossOf, timeOf } from './format.ts'
+import { bitrateOf, lossOf, timeOf, zoneOf } from './format.ts'
 import { languageOf } from './i18n/language.ts'
 
 test('the chosen language wins over the browser, and Chinese over an unknown one', () => {
@@ -27,4 +27,10 @@ test('a missing time is no text', () => {
   assert.equal(timeOf(null), '')
   assert.equal(timeOf('not a time'), '')
   assert.match(timeOf('2026-03-01T00:00:00Z'), /^2026-0[23]-\d\d \d\d:00:00$/)
+})
+
+test('the zone of the times is told by its offset', () => {
+  assert.equal(zoneOf(-480), 'UTC+8')
+  assert.equal(zoneOf(210), 'UTC-3:30')
+  assert.equal(zoneOf(0), 'UTC')
 })

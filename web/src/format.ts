@@ -10,6 +10,14 @@ export function timeOf(text: string | null | undefined): string {
   return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
 }
 
+/** The zone that times are shown in, that of the browser, as `UTC+8`, `UTC-3:30` or `UTC`. */
+export function zoneOf(minutesWest: number = new Date().getTimezoneOffset()): string {
+  if (minutesWest === 0) return 'UTC'
+  const minutes = Math.abs(minutesWest)
+  const part = minutes % 60 ? `:${pad(minutes % 60)}` : ''
+  return `UTC${minutesWest < 0 ? '+' : '-'}${Math.floor(minutes / 60)}${part}`
+}
+
 /** As `timeOf`, without the date for what is of today. */
 export function timeShort(text: string | null | undefined): string {
   const whole = timeOf(text)

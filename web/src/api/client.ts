@@ -109,12 +109,15 @@ export function endSession(sessionId: string): void {
   })
 }
 
+/** The server's sentences are wanted in the language of the page, which need not be that of the browser. */
 function headers(): Record<string, string> {
-  return token.value ? { Authorization: `Bearer ${token.value}` } : {}
+  const spoken = { 'Accept-Language': document.documentElement.lang }
+  return token.value ? { ...spoken, Authorization: `Bearer ${token.value}` } : spoken
 }
 
 /** Calls a media link, which is its own permission. */
-export const callMedia = <T>(method: string, url: string): Promise<T> => answerOf<T>(url, { method })
+export const callMedia = <T>(method: string, url: string): Promise<T> =>
+  answerOf<T>(url, { method, headers: { 'Accept-Language': document.documentElement.lang } })
 
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const init: RequestInit = { method, headers: headers() }
