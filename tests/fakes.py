@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from gb28181.accounts.model import AuditEntry, User
 from gb28181.alarm.model import Alarm, AlarmFilter
 from gb28181.catalog.model import Channel, ChannelKey
 from gb28181.clock import Clock, to_us
@@ -218,6 +219,45 @@ class FakeSignalling:
     def status(self) -> int:
         """Status of the last answer."""
         return self.responses[-1].status
+
+
+@dataclass(slots=True)
+class FakeUserStore:
+    """Args:
+    audit: By whom, what and of what; `details` beside it.
+    broken: The disk is full.
+    """
+
+    users: dict[str, User] = field(default_factory=dict)
+    audit: list[tuple[str, str, str]] = field(default_factory=list)
+    details: list[dict[str, object]] = field(default_factory=list)
+    broken: bool = False
+
+    async def load_user(self, username: str) -> User | None:
+        return self.users.get(username)
+
+    async def save_user(self, user: User) -> None:
+        self.users[user.username] = user
+
+    async def load_users(self) -> list[User]:
+        return [self.users[name] for name in sorted(self.users)]
+
+    async def delete_user(self, username: str) -> None:
+        self.users.pop(username, None)
+
+    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
+        rows = [
+            AuditEntry(number, datetime(2026, 3, 1, tzinfo=UTC), *row, {})
+            for number, row in enumerate(self.audit, 1)
+            if (before is None or number < before) and user in ("", row[0]) and action in ("", row[1])
+        ]
+        return rows[::-1][:limit]
+
+    async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, object]) -> None:
+        if self.broken:
+            raise StorageError("disk full")
+        self.audit.append((user, action, target))
+        self.details.append(dict(detail))
 
 
 @dataclass(slots=True)

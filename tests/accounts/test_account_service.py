@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,46 +9,15 @@ import pytest
 from argon2 import PasswordHasher
 
 from gb28181.accounts import service as service_module
-from gb28181.accounts.model import AuditEntry, Caller, User
+from gb28181.accounts.model import Caller
 from gb28181.accounts.service import AccountService
 from gb28181.accounts.throttle import TooManyAttempts
 from gb28181.clock import Clock
-from gb28181.errors import Denied, StorageError
+from gb28181.errors import Denied
+from tests.fakes import FakeUserStore
 
 #: The cheapest argon2id there is: these tests are about who gets in, not about its cost.
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-
-class Users:
-    def __init__(self) -> None:
-        self.users: dict[str, User] = {}
-        self.audit: list[tuple[str, str, str]] = []
-        self.broken = False
-
-    async def load_user(self, username: str) -> User | None:
-        return self.users.get(username)
-
-    async def save_user(self, user: User) -> None:
-        self.users[user.username] = user
-
-    async def load_users(self) -> list[User]:
-        return [self.users[name] for name in sorted(self.users)]
-
-    async def delete_user(self, username: str) -> None:
-        self.users.pop(username, None)
-
-    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
-        rows = [
-            AuditEntry(number, datetime(2026, 3, 1, tzinfo=UTC), *row, {})
-            for number, row in enumerate(self.audit, 1)
-            if (before is None or number < before) and user in ("", row[0]) and action in ("", row[1])
-        ]
-        return rows[::-1][:limit]
-
-    async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, object]) -> None:
-        if self.broken:
-            raise StorageError("disk full")
-        self.audit.append((user, action, target))
 
 
 class SetClock(Clock):
@@ -60,8 +28,8 @@ class SetClock(Clock):
 
 
 @pytest.fixture
-def users() -> Users:
-    return Users()
+def users() -> FakeUserStore:
+    return FakeUserStore()
 
 
 @pytest.fixture
@@ -69,16 +37,16 @@ def clock() -> SetClock:
     return SetClock()
 
 
-def make(users: Users, clock: Clock, secret: bytes = b"s" * 32, attempts: int = 10) -> AccountService:
+def make(users: FakeUserStore, clock: Clock, secret: bytes = b"s" * 32, attempts: int = 10) -> AccountService:
     return AccountService(users, secret=secret, clock=clock, ttl_s=3600, attempts_per_minute=attempts, hasher=CHEAP)
 
 
 @pytest.fixture
-def service(users: Users, clock: SetClock) -> AccountService:
+def service(users: FakeUserStore, clock: SetClock) -> AccountService:
     return make(users, clock)
 
 
-async def test_first_start_makes_a_password_and_tells_it_once(service: AccountService, users: Users):
+async def test_first_start_makes_a_password_and_tells_it_once(service: AccountService, users: FakeUserStore):
     password = await service.ensure_admin("")
     assert password is not None
     assert len(password) >= 12
@@ -97,7 +65,7 @@ async def test_configured_password_is_applied_again_at_each_start(service: Accou
         await service.login("admin", "first", source="a")
 
 
-async def test_unchanged_configured_password_keeps_logins(service: AccountService, users: Users):
+async def test_unchanged_configured_password_keeps_logins(service: AccountService, users: FakeUserStore):
     await service.ensure_admin("same")
     token = (await service.login("admin", "same", source="a")).token
     await service.ensure_admin("same")
@@ -126,7 +94,7 @@ async def test_no_password_opens_what_stands_for_unknown_users(service: AccountS
             await service.login("", guess, source="a")
 
 
-async def test_login_is_limited_and_audited(users: Users, clock: SetClock):
+async def test_login_is_limited_and_audited(users: FakeUserStore, clock: SetClock):
     service = make(users, clock, attempts=2)
     await service.ensure_admin("right")
     for _ in range(2):
@@ -138,13 +106,13 @@ async def test_login_is_limited_and_audited(users: Users, clock: SetClock):
     assert users.audit == [*[("admin", "login.refused", "a")] * 2, ("admin", "login", "b")]
 
 
-async def test_refused_logins_of_names_that_nobody_has_are_not_kept(users: Users, clock: SetClock):
+async def test_refused_logins_of_names_that_nobody_has_are_not_kept(users: FakeUserStore, clock: SetClock):
     with pytest.raises(Denied):
         await make(users, clock).login("nobody", "guess", source="a")
     assert users.audit == []
 
 
-async def test_failing_audit_stops_nobody(service: AccountService, users: Users):
+async def test_failing_audit_stops_nobody(service: AccountService, users: FakeUserStore):
     users.broken = True
     await service.ensure_admin("right")
     await service.login("admin", "right", source="b")
@@ -181,7 +149,7 @@ async def test_forged_tokens_are_denied(service: AccountService, token: str):
         await service.authenticate(token)
 
 
-async def test_token_of_another_server_is_denied(service: AccountService, users: Users, clock: SetClock):
+async def test_token_of_another_server_is_denied(service: AccountService, users: FakeUserStore, clock: SetClock):
     await service.ensure_admin("right")
     foreign = await make(users, clock, secret=b"o" * 32).login("admin", "right", source="a")
     with pytest.raises(Denied, match="another server"):
@@ -196,7 +164,9 @@ async def test_new_password_ends_old_logins(service: AccountService):
         await service.authenticate(token)
 
 
-async def test_disabled_user_is_out_within_seconds(service: AccountService, users: Users, monkeypatch: pytest.MonkeyPatch):
+async def test_disabled_user_is_out_within_seconds(
+    service: AccountService, users: FakeUserStore, monkeypatch: pytest.MonkeyPatch
+):
     await service.ensure_admin("right")
     token = (await service.login("admin", "right", source="a")).token
     users.users["admin"] = replace(users.users["admin"], disabled=True)

@@ -9,16 +9,17 @@ import pytest
 from gb28181.accounts.service import AccountService
 from gb28181.accounts.throttle import RateLimit, TooManyAttempts, TooManyRequests
 from gb28181.errors import Conflict, Denied, Invalid, NotFound
-from tests.accounts.test_account_service import SetClock, Users, make
+from tests.accounts.test_account_service import SetClock, make
+from tests.fakes import FakeUserStore
 
 
 @pytest.fixture
-def users() -> Users:
-    return Users()
+def users() -> FakeUserStore:
+    return FakeUserStore()
 
 
 @pytest.fixture
-async def service(users: Users) -> AccountService:
+async def service(users: FakeUserStore) -> AccountService:
     made = make(users, SetClock(), attempts=5)
     await made.ensure_admin("first-password")
     return made
@@ -79,7 +80,7 @@ async def test_the_last_administrator_is_never_lost(service: AccountService):
     await service.change_user("admin", password="new-password")
 
 
-async def test_two_administrators_who_demote_each_other_leave_one(service: AccountService, users: Users):
+async def test_two_administrators_who_demote_each_other_leave_one(service: AccountService, users: FakeUserStore):
     await service.create_user("second", "long-enough", "admin")
     results = await asyncio.gather(
         service.change_user("admin", role="viewer"), service.delete_user("second"), return_exceptions=True
@@ -88,7 +89,7 @@ async def test_two_administrators_who_demote_each_other_leave_one(service: Accou
     assert [name for name, user in users.users.items() if user.role == "admin"] == ["second"]
 
 
-async def test_an_admin_deleted_on_purpose_does_not_come_back_at_the_next_start(service: AccountService, users: Users):
+async def test_an_admin_deleted_on_purpose_does_not_come_back_at_the_next_start(service: AccountService, users: FakeUserStore):
     await service.create_user("second", "long-enough", "admin")
     await service.delete_user("admin")
     assert await make(users, SetClock()).ensure_admin("") is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient
 from argon2 import PasswordHasher
 
-from gb28181.accounts.model import AuditEntry, Role, User
+from gb28181.accounts.model import Role, User
 from gb28181.accounts.service import AccountService
 from gb28181.alarm.service import AlarmService
 from gb28181.alarm.sources import Sources
@@ -59,6 +58,7 @@ from tests.fakes import (
     FakePositionStore,
     FakeSignalling,
     FakeSubscriptionStore,
+    FakeUserStore,
 )
 from tests.ptz.world import FakeNotes
 
@@ -76,37 +76,6 @@ class SetClock(Clock):
 
     def utc_us(self) -> int:
         return int(NOW.timestamp()) * US
-
-
-class Users:
-    def __init__(self) -> None:
-        self.users: dict[str, User] = {}
-        self.audit: list[tuple[str, str, str]] = []
-        self.details: list[dict[str, Any]] = []
-
-    async def load_user(self, username: str) -> User | None:
-        return self.users.get(username)
-
-    async def save_user(self, user: User) -> None:
-        self.users[user.username] = user
-
-    async def load_users(self) -> list[User]:
-        return [self.users[name] for name in sorted(self.users)]
-
-    async def delete_user(self, username: str) -> None:
-        self.users.pop(username, None)
-
-    async def audit_page(self, *, limit: int, before: int | None = None, user: str = "", action: str = "") -> list[AuditEntry]:
-        rows = [
-            AuditEntry(number, datetime(2026, 3, 1, tzinfo=UTC), *row, {})
-            for number, row in enumerate(self.audit, 1)
-            if (before is None or number < before) and user in ("", row[0]) and action in ("", row[1])
-        ]
-        return rows[::-1][:limit]
-
-    async def add_audit(self, at: datetime, user: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
-        self.audit.append((user, action, target))
-        self.details.append(dict(detail))
 
 
 class FakeDevices:
@@ -382,7 +351,7 @@ class FakeArchive:
 class World:
     """The services of one test and the client that calls the API."""
 
-    users: Users = field(default_factory=Users)
+    users: FakeUserStore = field(default_factory=FakeUserStore)
     devices: FakeDevices = field(default_factory=FakeDevices)
     sessions: FakeSessions = field(default_factory=FakeSessions)
     bus: Bus = field(default_factory=Bus)
