@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gb28181.config import MediaSettings
-from gb28181.ingest.batch import CarefulBudget, Packets, dispatch
+from gb28181.ingest.batch import HEADER, CarefulBudget, Packets, dispatch
 from gb28181.ingest.lock import Source, address_of
 from gb28181.ingest.ports import PortPool
 from gb28181.ingest.stream import Join, Moment, Stream
@@ -71,7 +71,7 @@ class Bench:
             batch = Packets(
                 view=memoryview(memory.tobytes()),
                 memory=memory,
-                headers=np.ascontiguousarray(memory.reshape(-1, 1600)[:, :16]),
+                headers=np.ascontiguousarray(memory.reshape(-1, 1600)[:, :16]).view(HEADER).reshape(-1),
                 offsets=np.arange(len(packets), dtype=np.int64) * 1600,
                 lengths=lengths,
                 fits=None,

@@ -7,6 +7,7 @@ file knows how it is done. The rules are those of `media/rtp.py`.
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from gb28181.media.rtp import PACK_START
+
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_HEADER: Final = np.dtype(
-    [("flags", "u1"), ("kind", "u1"), ("seq", ">u2"), ("timestamp", ">u4"), ("ssrc", ">u4"), ("code", ">u4")]
+#: First bytes of an RTP packet. What is only compared stays in the order of the network: turning it costs a pass each.
+HEADER: Final = np.dtype(
+    [("flags", "u1"), ("kind", "u1"), ("seq", ">u2"), ("timestamp", ">u4"), ("ssrc", "=u4"), ("code", "=u4")]
 )
 _TRAITS: Final = np.dtype([("source", "=u8", 3), ("ssrc", "=u4"), ("kind", "=u4")])
-_TRAITS_CODE: Final = struct.Struct("=QQQII")
-_PACK_CODE: Final = 0x000001BA
+_TRAITS_CODE: Final = struct.Struct("=QQQ4sI")
+_PACK_CODE: Final = int.from_bytes(PACK_START, sys.byteorder)
 _SYSTEM_HEADER: Final = 0xBB
 #: Bytes of a payload that show whether a system header follows its pack header: the header, most stuffing, the start code.
 _SHOWS_HEADER: Final = 25
@@ -61,23 +65,25 @@ class Packets:
 
     Args:
         view, memory: That memory, twice.
-        headers: First 16 bytes of each packet, (n, 16); garbage behind a shorter one.
+        headers: First 16 bytes of each packet as `HEADER`; garbage behind a shorter one.
         offsets, lengths: Of each packet in the memory.
         fits: Whether the packet lies in the memory as a whole.
-        sources: Address words of each, (n, 3), None where a connection is the source.
+        sources: Address words of each, (n, 3), None where a connection is the source; `source_words`: how many of them differ
+            between two sources: of IPv4 the first one alone.
         whole: A copy of packet i with all its bytes.
         kept: Views of the payloads, where the memory is cut into slots.
     """
 
     view: memoryview
     memory: npt.NDArray[np.uint8]
-    headers: npt.NDArray[np.uint8]
+    headers: Any
     offsets: Ints
     lengths: Ints
     fits: Mask | None
     sources: npt.NDArray[np.uint64] | None
     whole: Callable[[int], bytes]
     kept: PayloadViews | None = None
+    source_words: int = 3
 
     def payloads(self, begins: Ints, stops: Ints) -> list[memoryview]:
         """The payload of each packet."""
@@ -101,7 +107,7 @@ class Expected:
 
 def traits_of(source: tuple[int, int, int], ssrc: int, payload_type: int) -> bytes:
     """Source address words, SSRC and payload type as `Expected` has them."""
-    return _TRAITS_CODE.pack(*source, ssrc, payload_type)
+    return _TRAITS_CODE.pack(*source, ssrc.to_bytes(4, "big"), payload_type)
 
 
 class Sink(Protocol):
@@ -159,45 +165,50 @@ def dispatch(packets: Packets, sinks: Sequence[S], counts: Sequence[int], budget
     sizes = np.array(counts, np.int64)
     ends = np.cumsum(sizes)
     firsts = ends - sizes
-    header: Any = packets.headers.view(_HEADER).reshape(-1)
-    begins, stops = _payload_bounds(packets, header)
-    belongs = _belonging(packets, header, sinks, sizes, stops > begins)
+    header = packets.headers
+    flags = header["flags"]
+    odd = np.flatnonzero(flags != _PLAIN)
+    begins, stops = _payload_bounds(packets, flags, odd)
+    belongs = _belonging(packets, header, odd, sinks, sizes, stops > begins)
     seqs: Ints = header["seq"].astype(np.int64)
     step = np.empty(len(seqs), np.int64)
     np.subtract(seqs[1:], seqs[:-1], out=step[1:])
     step[firsts] = seqs[firsts] - np.array([sink.expected.next_seq - 1 for sink in sinks], np.int64)
-    fine = belongs & ((step == 1) | (step == -65535))
+    fine = step == 1
+    fine |= step == -65535
+    fine &= belongs
     # -1 for `next_seq` never matches: a sequence number of -1 or 65534 less does not exist.
-    careful = set(np.searchsorted(ends, np.flatnonzero(~fine), side="right").tolist())
-    packs = _find_packs(packets, header, begins, stops, firsts, ends)
-
+    careful = () if fine.all() else frozenset(np.searchsorted(ends, np.flatnonzero(~fine), side="right").tolist())
+    packs = _find_packs(packets, header, odd, begins, stops, firsts, ends)
+    headed = packs.headed
     payloads = packets.payloads(begins, stops)
     last_stamps = header["timestamp"][ends - 1].tolist()
     others: list[S] = []
-    for run, (sink, first, end) in enumerate(zip(sinks, firsts.tolist(), ends.tolist(), strict=True)):
+    join, first = b"".join, 0
+    for run, (sink, count, stamp) in enumerate(zip(sinks, counts, last_stamps, strict=True)):
+        end = first + count
         try:
             if run not in careful:
-                data = b"".join(payloads[first:end])
-                if run in packs.headed or not sink.let_pass(data, end - first, last_stamps[run]):
-                    sink.take(data, packs.of(run), end - first, last_stamps[run])
-                continue
-            others.append(sink)
-            if sink.expected.next_seq < 0 or budget.allows(end - first):
-                sink.take_carefully(packets, first, end)
+                data = join(payloads[first:end])
+                if run in headed or not sink.let_pass(data, count, stamp):
+                    sink.take(data, packs.of(run), count, stamp)
             else:
-                rows = [first + int(row) for row in np.flatnonzero(belongs[first:end])]
-                sink.skim([payloads[row] for row in rows], [int(seqs[row]) for row in rows])
+                others.append(sink)
+                if sink.expected.next_seq < 0 or budget.allows(count):
+                    sink.take_carefully(packets, first, end)
+                else:
+                    rows = [first + int(row) for row in np.flatnonzero(belongs[first:end])]
+                    sink.skim([payloads[row] for row in rows], [int(seqs[row]) for row in rows])
         except Exception:  # border: packets of one stream must not end the recording of all others
             sink.failed()
+        first = end
     return others
 
 
-def _payload_bounds(packets: Packets, header: Any) -> tuple[Ints, Ints]:
+def _payload_bounds(packets: Packets, flags: Any, odd: Ints) -> tuple[Ints, Ints]:
     """Where payloads begin and end in the memory; CSRC list, extension and padding taken off (RFC 3550 §5.1)."""
     begins = packets.offsets + 12
     stops = packets.offsets + packets.lengths
-    flags = header["flags"]
-    odd = np.flatnonzero(flags != _PLAIN)
     if len(odd):
         _strip(packets, flags[odd].astype(np.int64), odd, begins, stops)
     return begins, stops
@@ -217,19 +228,21 @@ def _strip(packets: Packets, flags: Ints, odd: Ints, begins: Ints, stops: Ints) 
         stops[padded] -= padding
 
 
-def _belonging(packets: Packets, header: Any, sinks: Sequence[Sink], repeats: Ints, holds: Mask) -> Mask:
+def _belonging(packets: Packets, header: Any, odd: Ints, sinks: Sequence[Sink], repeats: Ints, holds: Mask) -> Mask:
     """Which packets are media of their stream: version 2, its payload type, SSRC and source, and a payload."""
     traits: Any = np.frombuffer(b"".join([sink.expected.traits for sink in sinks]), _TRAITS)
     if len(traits) != len(header):
         traits = np.repeat(traits, repeats)
-    fine: Mask = (
-        (header["flags"] >> 6 == 2) & (header["kind"] & 0x7F == traits["kind"]) & (header["ssrc"] == traits["ssrc"]) & holds
-    )
+    fine: Mask = header["ssrc"] == traits["ssrc"]
+    fine &= header["kind"] & 0x7F == traits["kind"]
+    fine &= holds
+    if len(odd):
+        fine &= header["flags"] >> 6 == 2
     if packets.fits is not None:
         fine &= packets.fits
     if packets.sources is not None:
         source = traits["source"]
-        for column in range(3):  # column by column: a reduction over rows of three is several times as slow
+        for column in range(packets.source_words):  # column by column: a reduction over rows of three is several times as slow
             fine &= packets.sources[:, column] == source[:, column]
     return fine
 
@@ -251,9 +264,8 @@ class _Packs:
         return self.positions[bisect_left(self.runs, run) : bisect_right(self.runs, run)]
 
 
-def _find_packs(packets: Packets, header: Any, begins: Ints, stops: Ints, firsts: Ints, ends: Ints) -> _Packs:
+def _find_packs(packets: Packets, header: Any, odd: Ints, begins: Ints, stops: Ints, firsts: Ints, ends: Ints) -> _Packs:
     starts = header["code"] == _PACK_CODE
-    odd = np.flatnonzero(header["flags"] != _PLAIN)
     if len(odd):
         at = np.minimum(begins[odd], len(packets.memory) - 4)
         codes = packets.memory[at[:, None] + np.arange(4)]

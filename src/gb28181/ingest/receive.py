@@ -7,7 +7,6 @@ Nothing wakes this process for a packet: wake-ups are what costs. The loop calls
 from __future__ import annotations
 
 import logging
-import mmap
 import select
 import socket
 from collections.abc import Callable
@@ -22,20 +21,18 @@ from gb28181.ingest.slab import SLOTS, STRIDE, Slab
 from gb28181.ingest.sockets import MediaSockets, SocketOpener
 from gb28181.ingest.stream import Moment, Stream
 from gb28181.ingest.tcp import Connection, TcpMedia
+from gb28181.ingest.tcp_batch import TcpBatch
 from gb28181.ingest_start import Receiving
-from gb28181.media.framing import MAX_FRAME
 from gb28181.messages import EndCause, OpenReceiver, Progress
 
 logger = logging.getLogger(__name__)
 
-_TCP_READ: Final = 256 << 10
-_TCP_BYTES: Final = 4 << 20
 _ROUNDS: Final = 4
 _CAREFUL_PACKETS: Final = 3000
 _RTCP_BYTES: Final = 2048
 _RTCP_ROUNDS: Final = 16
 _LAST_READS: Final = 64
-_HEADER_COLUMNS: Final = np.arange(16)
+_OFFSETS: Final = np.arange(SLOTS, dtype=np.int64) * STRIDE
 
 
 @dataclass(slots=True)
@@ -80,15 +77,8 @@ class Receiver:
         self._datagrams: dict[int, Stream] = {}  # by file descriptor
         self._sinks: list[Stream] = []
         self._counts: list[int] = []
-        self._tcp_pages = mmap.mmap(-1, _TCP_BYTES + mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._tcp_memory = np.frombuffer(self._tcp_pages, np.uint8)
-        self._tcp_view = memoryview(self._tcp_pages)
-        self._tcp_used = 0
+        self._tcp = TcpBatch()
         self._tcp_got = 0  # bytes of the last read
-        self._tcp_sinks: list[Stream] = []
-        self._tcp_counts: list[int] = []
-        self._tcp_offsets: list[int] = []
-        self._tcp_lengths: list[int] = []
         self._waiting: set[Stream] = set()
         self._quick_ports = 0
         self.budget = CarefulBudget(_CAREFUL_PACKETS)
@@ -201,8 +191,7 @@ class Receiver:
     def give_back(self) -> None:
         """Between two ticks: gives back the memory that only the longest of them needed."""
         self._slab.give_back()
-        if not self._tcp_used:
-            self._tcp_pages.madvise(mmap.MADV_DONTNEED)
+        self._tcp.give_back()
 
     def sort(self, stream: Stream) -> None:
         """Puts the sockets of a stream where they belong, quick or calm."""
@@ -238,9 +227,8 @@ class Receiver:
             for _ in range(_LAST_READS):
                 if (connection := port.tcp.current) is None:
                     break
-                self._tcp_got = 0
                 self._read_tcp(port, connection)
-                if not self._tcp_got:
+                if self._tcp_got <= 0:
                     break
                 self._process_tcp()
         self._process()
@@ -282,17 +270,18 @@ class Receiver:
         if not used:
             return
         lengths = slab.lengths[:used].astype(np.int64)
-        is_long = int(lengths.max()) > STRIDE
+        is_long = bool((lengths > STRIDE).any())
         packets = Packets(
             view=slab.view,
             memory=slab.bytes,
-            headers=np.ascontiguousarray(slab.rows[:used, :16]),
-            offsets=np.arange(used, dtype=np.int64) * STRIDE,
+            headers=slab.headers(),
+            offsets=_OFFSETS[:used],
             lengths=lengths,
             fits=lengths <= STRIDE if is_long else None,
             sources=slab.sources[:used, :3],
             whole=slab.datagram,
             kept=self._payloads,
+            source_words=self._opener.source_words,
         )
         others = dispatch(packets, self._sinks, self._counts, self.budget)
         self._sinks.clear()
@@ -334,55 +323,17 @@ class Receiver:
         port.tcp.current = None
 
     def _read_tcp(self, port: _Port, connection: Connection) -> None:
-        if self._tcp_used > _TCP_BYTES - _TCP_READ - MAX_FRAME:
+        if not self._tcp.has_room:
             self._process_tcp()
-        view, begin = self._tcp_view, self._tcp_used
-        middle = begin + len(connection.rest)
-        view[begin:middle] = connection.rest
-        try:
-            got = connection.sock.recv_into(view[middle : middle + _TCP_READ])
-        except BlockingIOError:
-            return
-        except OSError:
-            got = 0
-        self._tcp_got = got
-        if not got:
+        self._tcp_got = got = self._tcp.read(port.stream, connection)
+        if got > 0:
+            connection.last_heard = self._moment.now
+        elif not got:
             self._process_tcp()
             self._drop(port, connection)
             port.stream.disconnected()
-            return
-        connection.last_heard = self._moment.now
-        self._frame(port.stream, connection, begin, middle + got)
-
-    def _frame(self, stream: Stream, connection: Connection, begin: int, end: int) -> None:
-        before = len(self._tcp_offsets)
-        rest = connection.framing.scan(self._tcp_view, begin, end, self._tcp_offsets, self._tcp_lengths)
-        connection.rest = bytes(self._tcp_view[rest:end])
-        if connection.framing.saw_sip:
-            stream.saw_sip()
-        self._tcp_used = end
-        if count := len(self._tcp_offsets) - before:
-            self._tcp_sinks.append(stream)
-            self._tcp_counts.append(count)
 
     def _process_tcp(self) -> None:
-        self._tcp_used = 0
-        if not self._tcp_sinks:
-            return
-        offsets = np.array(self._tcp_offsets, np.int64)
-        lengths = np.array(self._tcp_lengths, np.int64)
-        view = self._tcp_view
-        packets = Packets(
-            view=view,
-            memory=self._tcp_memory,
-            headers=self._tcp_memory[offsets[:, None] + _HEADER_COLUMNS],
-            offsets=offsets,
-            lengths=lengths,
-            fits=None,
-            sources=None,
-            whole=lambda row: bytes(view[offsets[row] : offsets[row] + lengths[row]]),
-        )
-        sinks, counts = self._tcp_sinks, self._tcp_counts
-        self._tcp_sinks, self._tcp_counts, self._tcp_offsets, self._tcp_lengths = [], [], [], []
-        others = dispatch(packets, sinks, counts, self.budget)
-        self._waiting.update(stream for stream in others if stream.is_waiting)
+        if (taken := self._tcp.take()) is not None:
+            others = dispatch(*taken, self.budget)
+            self._waiting.update(stream for stream in others if stream.is_waiting)

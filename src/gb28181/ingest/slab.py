@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gb28181.ingest.batch import HEADER
+
 STRIDE: Final = 1600
 SLOTS: Final = 4096
 _OVERFLOW: Final = 65536
@@ -31,6 +33,7 @@ _MESSAGE: Final = np.dtype(
         "itemsize": 64,
     }
 )
+_MESSAGE_BYTES: Final = _MESSAGE.itemsize
 _IOVEC: Final = np.dtype([("base", "u8"), ("length", "u8")])
 
 Bytes = npt.NDArray[np.uint8]
@@ -46,7 +49,7 @@ class Slab:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._overflow = mmap.mmap(-1, SLOTS * _OVERFLOW, flags=flags)
         self.bytes: Bytes = np.frombuffer(self._memory, np.uint8)
-        self.rows: Bytes = self.bytes.reshape(SLOTS, STRIDE)
+        self._heads: Any = np.ndarray((SLOTS,), np.dtype((np.void, HEADER.itemsize)), buffer=self._memory, strides=(STRIDE,))
         self.view = memoryview(self._memory)
         self._overflow_view = memoryview(self._overflow)
         self._names = np.zeros((SLOTS, _NAME_BYTES), np.uint8)
@@ -56,7 +59,7 @@ class Slab:
         self._messages = self._make_messages()
         self.lengths = self._messages["length"]
         self._address = self._messages.ctypes.data
-        libc: Any = ctypes.PyDLL(None, use_errno=True)
+        libc: Any = ctypes.PyDLL(None)
         self._recvmmsg = libc.recvmmsg
         self._recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
         self.used = 0
@@ -86,16 +89,17 @@ class Slab:
 
     def receive(self, fd: int) -> int:
         """Takes what waits on a non-blocking socket, at most the free slots; returns how many datagrams."""
-        total = 0
-        while wanted := min(_MOST_PER_CALL, SLOTS - self.used):
-            got: int = self._recvmmsg(fd, self._address + self.used * _MESSAGE.itemsize, wanted, _MSG_DONTWAIT, None)
-            if got <= 0:
-                break  # EAGAIN, or an ICMP error that the socket had to report: both end this socket's turn
-            self.used += got
-            total += got
-            if got < wanted:
-                break  # empty: asking again would cost a call per camera
-        return total
+        wanted = min(_MOST_PER_CALL, SLOTS - self.used)
+        got: int = self._recvmmsg(fd, self._address + self.used * _MESSAGE_BYTES, wanted, _MSG_DONTWAIT, None)
+        if got <= 0:
+            return 0  # EAGAIN, or an ICMP error that the socket had to report: both end this socket's turn
+        self.used += got
+        # Fewer than wanted: it is empty, and asking again would cost a call per camera.
+        return got if got < wanted or self.used == SLOTS else got + self.receive(fd)
+
+    def headers(self) -> Any:
+        """First bytes of each datagram, a copy, as `batch.HEADER`."""
+        return self._heads[: self.used].copy().view(HEADER)
 
     def datagram(self, slot: int) -> bytes:
         """A whole datagram, with its overflow."""

@@ -46,6 +46,8 @@ class SocketOpener:
         self._pool = pool
         self._buffer_bytes = buffer_bytes
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        #: Words of eight bytes of a `sockaddr` in which two sources may differ.
+        self.source_words = 1 if self._family == socket.AF_INET else 3
         self._warned = False
 
     def open(self, transport: MediaTransport, now: float) -> MediaSockets:

@@ -58,6 +58,11 @@ class Framing:
         self.skipped = 0  # bytes that belong to no frame
         self.saw_sip = False
 
+    @property
+    def steady_ssrc(self) -> int:
+        """SSRC of the packets that are expected, each in the frame of RFC 4571; -1 while that is not known."""
+        return -1 if self._ssrc is None or self.is_lost or self.is_interleaved else self._ssrc
+
     def scan(self, view: memoryview, begin: int, end: int, offsets: list[int], lengths: list[int]) -> int:
         """Appends offset and length of every complete packet in `view[begin:end]`; returns the first byte not used."""
         position = begin
