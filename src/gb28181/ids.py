@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NewType
 
 from gb28181.errors import Invalid, WireError
+from gb28181.texts.text import say
 
 DeviceId = NewType("DeviceId", str)
 
@@ -35,7 +36,7 @@ def device_id(text: str) -> DeviceId:
     """
     text = text.strip()
     if not _ACCEPTED.fullmatch(text):
-        raise WireError(f"not an identifier: {text[:40]!r}, expected 1 to 64 letters or digits", clause="E.1")
+        raise WireError(say("http.identifier", text=text[:40]), clause="E.1")
     return DeviceId(text)
 
 

@@ -116,6 +116,9 @@ async def test_control_away_is_503_at_once(make_world):
             error = (await answer.json())["error"]
             assert error["code"] == "control_unavailable"
             assert "recording goes on" in error["message"]
+    async with world.client.get(f"{world.url}/api/v1/devices", headers={"Accept-Language": "zh-CN,zh;q=0.9"}) as answer:
+        assert answer.headers["Content-Language"] == "zh"
+        assert "录像不受影响" in (await answer.json())["error"]["message"]
     async with world.client.get(
         f"{world.url}/api/v1/events", headers={"Connection": "Upgrade", "Upgrade": "websocket"}
     ) as answer:

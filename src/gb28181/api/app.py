@@ -37,7 +37,7 @@ from gb28181.api.endpoints import (
     users,
 )
 from gb28181.api.events import EventStream
-from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind, in_one, language_of
+from gb28181.api.routing import BURST_S, PREFIX, RATES, SERVICES, BadRequest, Route, bind, language_of
 from gb28181.api.services import Services
 from gb28181.clock import rfc3339
 from gb28181.errors import (
@@ -59,7 +59,7 @@ from gb28181.errors import (
 )
 from gb28181.ptz.model import Held
 from gb28181.texts.language import Language
-from gb28181.texts.text import rendered, say
+from gb28181.texts.text import Text, rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -163,8 +163,7 @@ def failure(error: Gb28181Error, language: Language) -> web.Response:
     if isinstance(error, CommandFailed):
         return _command_failed(error, language)
     if isinstance(error, BadRequest):
-        problems = error.told(language)
-        return _problem(400, "invalid", in_one(problems), language, detail={"errors": problems})
+        return _problem(400, "invalid", str(error), language, detail={"errors": error.told(language)})
     for kind, status, code in ERRORS:
         if isinstance(error, kind):
             detail: dict[str, Any] | None = None
@@ -216,4 +215,5 @@ def _problem(status: int, code: str, message: str, language: Language, **more: A
     body = {"code": code, "message": rendered(message, language)} | {
         name: value for name, value in more.items() if value is not None
     }
-    return web.json_response({"error": body}, status=status, headers={"Content-Language": language})
+    spoken = language if isinstance(message, Text) else "en"
+    return web.json_response({"error": body}, status=status, headers={"Content-Language": spoken})

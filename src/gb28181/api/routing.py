@@ -29,7 +29,7 @@ from gb28181.catalog.model import ChannelKey
 from gb28181.errors import Denied, Gb28181Error, WireError
 from gb28181.ids import DeviceId
 from gb28181.texts.language import Language, accepted
-from gb28181.texts.text import Text, rendered, say, told_as
+from gb28181.texts.text import Text, rendered, say, together, told_as
 
 PREFIX: Final = "/api/v1"
 SERVICES: Final = web.AppKey("services", Services)
@@ -56,16 +56,12 @@ class BadRequest(Gb28181Error):
     """
 
     def __init__(self, problems: list[dict[str, str]]) -> None:
-        super().__init__(in_one(problems))
+        found = [say("http.problem", location=problem["location"], message=problem["message"]) for problem in problems[:5]]
+        super().__init__(together(found))
         self.problems = problems
 
     def told(self, language: Language) -> list[dict[str, str]]:
         return [{**problem, "message": rendered(problem["message"], language)} for problem in self.problems]
-
-
-def in_one(problems: list[dict[str, str]]) -> str:
-    """The first problems as one sentence."""
-    return "; ".join(f"{problem['location']}: {problem['message']}" for problem in problems[:5])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from gb28181.texts.language import Language, accepted
-from gb28181.texts.text import rendered, say
+from gb28181.texts.text import Text, rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Problem(web.Response):
         self.text = json.dumps(
             {"error": {"code": self._code, "message": rendered(self._message, language)}}, ensure_ascii=False
         )
-        self.headers["Content-Language"] = language
+        self.headers["Content-Language"] = language if isinstance(self._message, Text) else "en"
 
 
 def problem(status: int, code: str, message: str) -> web.Response:

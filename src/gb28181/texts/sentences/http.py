@@ -59,4 +59,9 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "http.manual_target": ("mode manual needs target_area", "手动模式须给出 target_area"),
     "http.did_you_mean": ("did you mean {near}?", "是否应为 {near}？"),
     "http.known_are": ("known are: {known}", "已知的有：{known}"),
+    "http.problem": ("{location}: {message}", "{location}：{message}"),
+    "http.identifier": (
+        "not an identifier: {text!r}, expected 1 to 64 letters or digits",
+        "“{text}”不是编号：应为 1 至 64 个字母或数字",
+    ),
 }

@@ -40,11 +40,11 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "应为 JSON 对象",
     ),
     "invalid.too_short": (
-        "{field_type} should have at least {min_length} items, not {actual_length}",
+        "List should have at least {min_length} items, not {actual_length}",
         "至少 {min_length} 项，实为 {actual_length} 项",
     ),
     "invalid.too_long": (
-        "{field_type} should have at most {max_length} items, not {actual_length}",
+        "List should have at most {max_length} items, not {actual_length}",
         "最多 {max_length} 项，实为 {actual_length} 项",
     ),
     "invalid.union_tag_invalid": (
