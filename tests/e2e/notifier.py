@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.e2e.platform import SERVER_ID, SIP_PASSWORD
 
 DOMAIN = "3402000000"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

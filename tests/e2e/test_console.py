@@ -119,7 +119,7 @@ class Archive:
             return last[0] if last[0].second is not None and -1 <= last[0].wall - at <= 4 else None
 
         try:
-            found: Shown = await poll(there, seconds=20, what="a picture")
+            found: Shown = await poll(there, seconds=60, what="a picture")
         except AssertionError:
             raise AssertionError(f"no picture of {at}: {last}\n{self.server.log.read_text()[-3000:]}") from None
         return found

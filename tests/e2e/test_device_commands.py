@@ -45,7 +45,7 @@ class Camera(PlainDevice):
 
     async def hears(self) -> dict[str, str]:
         """A link and its session, as the next control names them."""
-        return dict([await asyncio.wait_for(self.told.get(), 10) for _ in range(2)])
+        return dict([await asyncio.wait_for(self.told.get(), 60) for _ in range(2)])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -59,7 +59,7 @@ async def camera(server: Platform) -> AsyncIterator[Camera]:
     loop = asyncio.get_running_loop()
     address = ("127.0.0.1", server.sip_port)
     transport, made = await loop.create_datagram_endpoint(lambda: Camera(address), local_addr=("127.0.0.1", 0))
-    await asyncio.wait_for(made.registered.wait(), 10)
+    await asyncio.wait_for(made.registered.wait(), 60)
     yield made
     transport.close()
 
@@ -75,7 +75,7 @@ async def ended(server: Platform, order_id: str) -> dict[str, Any]:
         order = await server.call("GET", f"/orders/{order_id}")
         return None if order["open"] else order
 
-    return dict(await poll(over, seconds=10, what=f"the end of {order_id}", log=server.log))
+    return dict(await poll(over, seconds=60, what=f"the end of {order_id}", log=server.log))
 
 
 async def test_pictures_are_ordered_uploaded_reported_and_served(server: Platform, camera: Camera) -> None:
@@ -130,7 +130,7 @@ async def test_an_upgrade_goes_through_our_restart(server: Platform, camera: Cam
         ) as answer:
             return answer.status == 200 and (await answer.json())["state"] == "downloaded"
 
-    await poll(downloaded, seconds=20, what="control back, and told of the download", log=server.log)
+    await poll(downloaded, seconds=60, what="control back, and told of the download", log=server.log)
     camera.says(
         "Notify", "DeviceUpgradeResult", "8",
         f"<SessionID>{order['order_id']}</SessionID><UpgradeResult>OK</UpgradeResult><Firmware>V2.0</Firmware>",

@@ -27,7 +27,7 @@ from tests.e2e.platform import SIP_PASSWORD, Platform, path_of, platform, poll, 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 CHANNELS = 4
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ async def film(server: Platform, opened: dict[str, Any], rows: list[dict[str, An
 
 
 async def received(socket: aiohttp.ClientWebSocketResponse, data: bytes) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         message = await socket.receive()
     assert message.type is aiohttp.WSMsgType.BINARY, message
     return data + message.data

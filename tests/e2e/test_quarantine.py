@@ -25,7 +25,7 @@ async def test_a_stranger_is_let_in_and_stays_what_it_was_set_to(tmp_path: Path)
                 found = {each["device_id"]: each["reason"] for each in (await server.call("GET", "/quarantine"))["items"]}
                 return found if len(found) == 2 else None
 
-            reasons = await poll(waiting, seconds=20, what="two strangers", log=server.log)
+            reasons = await poll(waiting, seconds=60, what="two strangers", log=server.log)
             assert reasons == {KNOWN: "unknown", TYPO: "wrong-password"}
             assert (await server.call("GET", "/devices"))["items"] == []
             await server.call("POST", f"/quarantine/{KNOWN}/accept", {"name": "东门"}, status=201)
@@ -36,10 +36,10 @@ async def test_a_stranger_is_let_in_and_stays_what_it_was_set_to(tmp_path: Path)
                 found = (await server.call("GET", "/devices", online="true"))["items"]
                 return found if len(found) == count else None
 
-            await poll(lambda: online(2), seconds=20, what="both online", log=server.log)
+            await poll(lambda: online(2), seconds=60, what="both online", log=server.log)
             await server.call("PATCH", f"/devices/{KNOWN}", {"profile": {"charset": "utf-8"}, "networks": ["127.0.0.0/8"]})
             await server.call("PATCH", f"/devices/{TYPO}", {"networks": ["203.0.113.0/24"]})
-            await poll(lambda: online(1), seconds=20, what="one outside its networks", log=server.log)
+            await poll(lambda: online(1), seconds=60, what="one outside its networks", log=server.log)
             server.kill("control")
 
             async def kept() -> bool:

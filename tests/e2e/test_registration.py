@@ -53,7 +53,7 @@ async def test_sipp_registers_500_devices_with_digest(
             if not cursor:
                 return set(devices) <= found
 
-    await poll(registered, seconds=20, what=f"500 devices online over {transport}", log=server.log)
+    await poll(registered, seconds=60, what=f"500 devices online over {transport}", log=server.log)
 
 
 class Peer:

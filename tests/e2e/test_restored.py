@@ -61,7 +61,7 @@ async def test_who_has_got_the_address_of_a_camera_is_asked_and_never_invited(se
         channel = (await server.online(1))[0]
         await poll(lambda: _recording(server), seconds=30, what="the first picture", log=server.log)
         device = await server.call("GET", f"/devices/{channel['device_id']}")
-        await poll(lambda: _stored(server), seconds=10, what="the channel in the database", log=server.log)
+        await poll(lambda: _stored(server), seconds=60, what="the channel in the database", log=server.log)
         camera.kill()
         server.kill("control")
     with stranger(device["address"]) as other:
@@ -76,7 +76,7 @@ async def test_who_has_got_the_address_of_a_camera_is_asked_and_never_invited(se
 
         message = await poll(said, seconds=60, what="the reason why there is no picture", log=server.log)
         assert device["address"] in message
-        await poll(lambda: _asked(other), seconds=20, what="the question to the restored address", log=server.log)
+        await poll(lambda: _asked(other), seconds=60, what="the question to the restored address", log=server.log)
         end = time.monotonic() + 5  # two attempts of the recorder and of whoever else wants to
         while time.monotonic() < end:
             with pytest.raises(AssertionError, match="not heard since"):

@@ -44,7 +44,7 @@ async def events(server: Platform) -> AsyncIterator[asyncio.Queue[dict[str, Any]
 
         reader = asyncio.create_task(read())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await queue.get())["type"] != "ready":
                     pass
             yield queue
@@ -53,7 +53,7 @@ async def events(server: Platform) -> AsyncIterator[asyncio.Queue[dict[str, Any]
 
 
 async def raised(queue: asyncio.Queue[dict[str, Any]]) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (event := await queue.get())["type"] != "alarm_raised":
             pass
         return event
@@ -78,20 +78,20 @@ async def alarms(server: Platform, count: int) -> list[dict[str, Any]] | None:
 async def test_an_alarm_subscription_survives_a_kill_of_control_and_a_reboot_of_the_device(tmp_path: Path) -> None:
     now = datetime.now(timezone(timedelta(hours=8))).replace(tzinfo=None, microsecond=0)
     async with platform(tmp_path, SUBSCRIPTION__CATALOG="false") as server, device(server) as camera:
-        await poll(lambda: granted(server), seconds=20, what="the subscription", log=server.log)
+        await poll(lambda: granted(server), seconds=60, what="the subscription", log=server.log)
         [first] = camera.subscriptions
         async with events(server) as queue:
             assert await camera.notify(first, camera.alarm(now.isoformat(), "入侵")) == 200
             event = await raised(queue)
             assert (event["device_id"], event["method"], event["description"]) == (DEVICE, 5, "入侵")
-        await poll(lambda: alarms(server, 1), seconds=10, what="the alarm in the API", log=server.log)
+        await poll(lambda: alarms(server, 1), seconds=60, what="the alarm in the API", log=server.log)
 
         old = server.pid("control")
         server.kill("control")
         await poll(lambda: _restarted(server, old), seconds=30, what="another control", log=server.log)
         assert await camera.notify(first, camera.alarm((now + timedelta(seconds=1)).isoformat(), "二")) == 200
         assert len(camera.subscriptions) == 1
-        await poll(lambda: alarms(server, 2), seconds=20, what="the alarm after the kill", log=server.log)
+        await poll(lambda: alarms(server, 2), seconds=60, what="the alarm after the kill", log=server.log)
 
         camera.reboot()
         await camera.register()
@@ -99,7 +99,7 @@ async def test_an_alarm_subscription_survives_a_kill_of_control_and_a_reboot_of_
         async def subscribed_anew() -> bool:
             return bool(camera.subscriptions)
 
-        await poll(subscribed_anew, seconds=20, what="a subscription in a new dialog", log=server.log)
+        await poll(subscribed_anew, seconds=60, what="a subscription in a new dialog", log=server.log)
         assert 481 in camera.statuses
         [second] = camera.subscriptions
         assert second != first
@@ -109,7 +109,7 @@ async def test_an_alarm_subscription_survives_a_kill_of_control_and_a_reboot_of_
             assert (await raised(queue))["description"] == "三"
             assert await camera.notify(second, camera.alarm((now + timedelta(seconds=3)).isoformat(), "四")) == 200
             assert (await raised(queue))["description"] == "四"
-        found = await poll(lambda: alarms(server, 4), seconds=10, what="every alarm, once", log=server.log)
+        found = await poll(lambda: alarms(server, 4), seconds=60, what="every alarm, once", log=server.log)
         assert [item["description"] for item in found] == ["四", "三", "二", "入侵"]
 
 

@@ -94,7 +94,7 @@ async def answering(server: Platform) -> None:
     async def answers() -> bool:
         return await asyncio.to_thread(options_answered, server.sip_port)
 
-    await poll(answers, seconds=20, what="OPTIONS answered", log=server.log)
+    await poll(answers, seconds=60, what="OPTIONS answered", log=server.log)
 
 
 async def test_rfc_4475_and_mutations_leave_the_server_alive_and_small(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gb28181.sip.timers import Timers
 
 from .vectors import CHANNEL, PLATFORM
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 FAST = Timers(t1=0.02, t2=0.08, t4=0.1)
 
 
