@@ -62,7 +62,7 @@ class Peer:
     def __init__(self, port: int, device: str) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
         self.server = ("127.0.0.1", port)
         self.device = device
         self.cseq = 0
