@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from gb28181.bus import Bus
 from gb28181.clock import Clock
@@ -17,6 +16,9 @@ from gb28181.ports import SubscriptionStore
 from gb28181.subscription.model import Subscription, SubscriptionChanged, SubscriptionKey, Topic
 
 logger = logging.getLogger(__name__)
+
+#: Reasons that are kept once; beyond it they are gathered anew.
+_MAX_REASONS: Final = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +71,7 @@ class Registry:
         }
         self._by_device: dict[DeviceId, list[Entry]] = {}
         self._by_call: dict[str, Entry] = {}
+        self._reasons: dict[str, str] = {}
 
     def find(self, key: SubscriptionKey) -> Entry | None:
         return next((entry for entry in self._by_device.get(key.device_id, ()) if entry.key == key), None)
@@ -117,7 +120,7 @@ class Registry:
             return
         before = entry.subscription
         if "reason" in changes:
-            changes["reason"] = sys.intern(changes["reason"])  # ten thousand devices refuse in the same words
+            changes["reason"] = self._once(changes["reason"])
         after = replace(before, **changes)
         if before.dialog is not None and after.dialog is not before.dialog:
             self._by_call.pop(before.dialog.call_id, None)
@@ -142,3 +145,9 @@ class Registry:
         self._bus.publish(
             SubscriptionChanged(key.device_id, key.topic, key.target, state, subscription.status, subscription.reason)
         )
+
+    def _once(self, reason: str) -> str:
+        """One object for what ten thousand devices refuse with."""
+        if len(self._reasons) >= _MAX_REASONS:
+            self._reasons.clear()
+        return self._reasons.setdefault(reason, reason)
