@@ -156,6 +156,25 @@ async def test_a_refusal_is_asked_about_again_when_the_device_registers_anew_but
         assert len(world.sent) == 2
 
 
+@pytest.mark.parametrize(
+    ("topic", "events"),
+    [(Topic.CATALOG, ["Catalog", "presence"]), (Topic.MOBILE_POSITION, ["presence", "MobilePosition"])],
+)
+async def test_a_device_that_does_not_know_the_event_is_asked_by_the_other_name_of_it(topic: Topic, events: list[str]) -> None:
+    """2016 J.20 prints `presence` for the catalogue of a device, Annex P `Catalog;id=…` between domains."""
+    async with World(alarm=False, **{topic.value: True}) as world:
+        world.signalling.in_dialog_answer = lambda sent: SipResponse(
+            489 if str(sent.headers["event"]).startswith(f"{events[0]};") else 200, "", {}, b""
+        )
+        await world.online()
+        assert [str(sent.headers["event"]).partition(";id=")[0] for sent in world.sent] == events
+        assert len({str(sent.headers["event"]).partition(";id=")[2] for sent in world.sent}) == 1
+        assert world.view(topic).subscription.state == "active"
+        await world.wait(3600)
+        assert world.sent[-1].headers["event"] == world.sent[1].headers["event"], "a renewal repeats it"
+        assert len(world.sent) == 3
+
+
 async def test_ptz_position_is_not_asked_of_an_edition_that_lacks_it() -> None:
     async with World(alarm=False, ptz_position=True) as world:
         await world.online()

@@ -12,19 +12,23 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from gb28181.clock import Clock
 from gb28181.device.model import Route
 from gb28181.errors import NotFound, NotInEdition, PeerTimeout, SubscriptionRefused, Unreachable
 from gb28181.ports import Devices, Signalling, Subscribed
 from gb28181.session.model import Dialog
-from gb28181.subscription.model import Subscription
-from gb28181.subscription.queries import body_of, check_edition, event_of
+from gb28181.subscription.model import Subscription, SubscriptionKey
+from gb28181.subscription.queries import body_of, check_edition, event_of, other_event
 from gb28181.subscription.registry import Entry, Registry, Wanted
 from gb28181.subscription.renewal import is_dialog_lost, is_passing, pause_after, renewal_after
 from gb28181.subscription.schedule import Schedule
 
 logger = logging.getLogger(__name__)
+
+#: The device does not know this Event (RFC 6665 §8.3.2).
+_BAD_EVENT: Final = 489
 
 
 class Asking:
@@ -109,7 +113,12 @@ class Asking:
         body = body_of(key, self._devices.next_sn(), profile.charset, interval_s=wanted.interval_s)
         self._counters["requests" if dialog is None else "renewals"] += 1
         try:
-            answer = await self._send(dialog, route, to=key.device_id, event=event, body=body, expires_s=wanted.expires_s)
+            if dialog is None:
+                answer, event = await self._begin(route, key, event, body, wanted.expires_s)
+            else:
+                answer = await self._signalling.resubscribe(
+                    dialog, event=event, body=body, expires_s=wanted.expires_s, route=route
+                )
         except SubscriptionRefused as refusal:
             if dialog is not None and is_dialog_lost(refusal.status):
                 self._dialog_lost(entry, refusal.status, str(refusal))
@@ -127,12 +136,19 @@ class Asking:
         else:
             await self._granted(entry, answer, event, route)
 
-    async def _send(
-        self, dialog: Dialog | None, route: Route, *, to: str, event: str, body: bytes, expires_s: int
-    ) -> Subscribed:
-        if dialog is None:
-            return await self._signalling.subscribe(route, to=to, event=event, body=body, expires_s=expires_s)
-        return await self._signalling.resubscribe(dialog, event=event, body=body, expires_s=expires_s, route=route)
+    async def _begin(
+        self, route: Route, key: SubscriptionKey, event: str, body: bytes, expires_s: int
+    ) -> tuple[Subscribed, str]:
+        """Subscribes in a new dialog; what was granted and under which Event."""
+        try:
+            granted = await self._signalling.subscribe(route, to=key.device_id, event=event, body=body, expires_s=expires_s)
+        except SubscriptionRefused as refusal:
+            other = other_event(key.topic, event)
+            if refusal.status != _BAD_EVENT or not other:
+                raise
+            self._counters["other_events"] += 1
+            return await self._signalling.subscribe(route, to=key.device_id, event=other, body=body, expires_s=expires_s), other
+        return granted, event
 
     def _usable_dialog(self, entry: Entry) -> Dialog | None:
         subscription = entry.subscription

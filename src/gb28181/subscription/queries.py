@@ -43,6 +43,15 @@ def event_of(topic: Topic, chance: float) -> str:
     return f"{package};id={1 + int(chance * _IDS)}"
 
 
+def other_event(topic: Topic, event: str) -> str:
+    """The same Event in the package that the other half of devices goes by, for one that answered 489; "" for none.
+
+    2016 prints `presence` too for the catalogue of a device (J.20); for positions neither edition prints any.
+    """
+    other = {Topic.CATALOG: "presence", Topic.MOBILE_POSITION: "MobilePosition"}.get(topic, "")
+    return f"{other};{event.partition(';')[2]}" if other else ""
+
+
 def body_of(key: SubscriptionKey, sn: int, charset: DeviceCharset, *, interval_s: int = 0) -> bytes:
     """The Query that says what is subscribed to; an end repeats it."""
     target = DeviceId(key.target) if key.target else key.device_id
