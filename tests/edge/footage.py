@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from gb28181.media import nal
 from gb28181.sim.encoder import Picture
 from gb28181.sim.ps import Muxer
 from gb28181.sim.studio import Loop, default_cache, open_loop
@@ -63,6 +64,7 @@ class Footage:
         audio: bool = False,
         lost: dict[int, int] | None = None,
         stays_open: bool = False,
+        sets_until: int | None = None,
         channel: str = CHANNEL,
         cause: str = "rotated",
     ) -> bytes:
@@ -72,6 +74,7 @@ class Footage:
             start_us: A key picture is due there (each `picture.gop_s` of the minute).
             pts: Stamp of a picture by its time; None or wrong as some cameras have it.
             arrival: When a picture came, by its time.
+            sets_until: Pictures from this number on come without parameter sets and stream map, as some cameras send them.
             lost: Packets missing before the picture of this number in the segment, which is not written.
         """
         loop, lost = loop_of(picture), lost or {}
@@ -95,7 +98,11 @@ class Footage:
                 last = -(-(utc + step) * FRAMES_PER_SECOND // S)
                 sound = [(camera_pts(index * S // FRAMES_PER_SECOND), tone(index)) for index in range(first, last)]
             data = b"".join((parts.lead, parts.top, parts.body, parts.bottom))
-            pack = muxer.pack(data, stamp or 0, is_key=parts.is_key, audio=sound)
+            if sets_until is not None and number >= sets_until:
+                data = b"".join(nal.START_CODE + unit for unit in nal.split(data) if unit[0] & 0x1F not in (7, 8))
+                pack = muxer.pack(data, stamp or 0, is_key=False, audio=sound)
+            else:
+                pack = muxer.pack(data, stamp or 0, is_key=parts.is_key, audio=sound)
             flags = (KEY if parts.is_key else 0) | (LOSS if missing else 0)
             if flags:
                 rows.append(Row(size, arrival(utc), (stamp or 0) % (1 << 33), flags, missing))

@@ -133,6 +133,20 @@ async def test_a_playlist_that_begins_inside_its_only_group_shows_it(make_world:
     assert [code for _, code in shown[0]] == [8] * 10 + [9] * 10
 
 
+async def test_parameter_sets_that_come_once_serve_every_group_and_segment_after_them(
+    make_world: MakeWorld, footage: Footage
+) -> None:
+    """Q143: nothing but the first key frame of the stream has its sets and its stream map."""
+    footage.segment(T0, 10, sets_until=1)
+    footage.segment(T0 + 10 * S, 10, sets_until=0)
+    footage.segment(T0 + 20 * S, 10, sets_until=0)
+    world = await make_world()
+    for begin, end in ((0, 30), (4, 8), (25, 30)):
+        shown = await play(world, link(T0 + begin * S, T0 + end * S))
+        assert len(shown) == 1
+        assert [code for _, code in shown[0]] == [number // 10 for number in range(begin // 2 * 20, end * 10)]
+
+
 async def test_a_link_opens_nothing_that_lies_before_its_range(make_world: MakeWorld, footage: Footage) -> None:
     footage.segment(T0, 20)
     world = await make_world()

@@ -11,8 +11,13 @@ import av
 import pytest
 
 from gb28181 import tokens
+from gb28181.media import nal
 from gb28181.messages import LOSS
 from tests.edge.world import CHANNEL, DEVICE, KEY, Pump, encoded, program_stream, until
+
+
+def without_sets(picture: bytes) -> bytes:
+    return b"".join(nal.START_CODE + unit for unit in nal.split(picture) if unit[0] & 0x1F not in (7, 8))
 
 
 async def read_for(content, size: int) -> bytes:
@@ -110,6 +115,31 @@ async def test_viewer_joins_a_recorded_stream_from_its_last_key_frame_on_disk(ma
             while not data or decoded(data, "flv")[1] < 8:
                 data += await answer.content.read(1 << 16)
     assert decoded(data, "flv")[1] == 8
+
+
+async def test_parameter_sets_that_came_once_serve_who_comes_later(make_world, tmp_path: Path):
+    """Q143: from the file where it begins with them, and from then on."""
+    world = await make_world()
+    packs = program_stream([without_sets(data) if number else data for number, data in enumerate(encoded("h264", gop=10))])
+    head = sum(map(len, packs[:10]))
+    (tmp_path / "1.ps.part").write_bytes(b"".join(packs[:12]))
+    world.ingest.beginning = (str(tmp_path / "1.ps.part"), head, head + sum(map(len, packs[10:12])))
+    opening = asyncio.ensure_future(world.client.get(world.live()))
+    await world.ingest.watched.wait()
+    for data in packs[12:20]:
+        world.ingest.send(data)
+    async with await opening as answer:
+        data = b""
+        async with asyncio.timeout(20):
+            while not data or decoded(data, "flv")[1] < 10:
+                data += await answer.content.read(1 << 16)
+        for pack in packs[20:]:
+            world.ingest.send(pack)
+        async with asyncio.timeout(20):
+            while decoded(data, "flv")[1] < 20:
+                data += await answer.content.read(1 << 16)
+        async with world.client.get(world.live(".ts")) as later:
+            assert decoded(await later.content.read(1 << 16), "mpegts")[1] >= 9
 
 
 async def test_refused_link_says_why(make_world):

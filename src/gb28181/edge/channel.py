@@ -16,12 +16,14 @@ from typing import Final
 from gb28181.edge.audio import CLOCK, SOUND_CODECS, SoundFrame, SoundTrack, SoundUnit
 from gb28181.edge.feed import Feed, Format, Picture, Sound
 from gb28181.edge.ingests import IngestClient
+from gb28181.edge.lent_sets import carries_sets, lent_sets, sets_of
 from gb28181.edge.timeline import Timeline
 from gb28181.edge.viewer import Viewer
-from gb28181.media.nal import VideoCodec
+from gb28181.media.nal import ParameterSets, VideoCodec
 from gb28181.media.ps import PsParser
 from gb28181.media.ps_pictures import AccessUnit
 from gb28181.messages import LOSS, MediaChunk, WatchStarted
+from gb28181.storage.segment import PART, PS
 from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class LiveChannel:
         self._gop_limit = gop_limit
         self._timeline = Timeline()
         self._codec: VideoCodec | None = None
+        self._sets: ParameterSets | None = None  # of the last key picture that brought some
         self._gop: list[Picture | Sound] = []
         self._gop_bytes = 0
         self._sound = SoundTrack()
@@ -205,6 +208,7 @@ class LiveChannel:
         self._bytes = 0
         self._parser = PsParser()
         self._needs_key = True
+        self._sets = None
         self._timeline.restart()
 
     # --- what an ingest says (Watcher) -----------------------------------------------------------------------------
@@ -262,6 +266,9 @@ class LiveChannel:
             if not data:
                 whole = False
                 break
+            if at == message.file_from and not carries_sets(data):
+                lent = await asyncio.to_thread(lent_sets, Path(message.file.removesuffix(PART).removesuffix(PS)))
+                self._parser.feed(lent, 0)
             at += len(data)
             self._bytes += len(data)
             for unit in self._parser.feed(data, 0):
@@ -317,13 +324,23 @@ class LiveChannel:
         if not self.ready.done() and self._prelude is None and self._announces_sound():
             self._prelude = []
             self._prelude_over = self._loop.call_later(_SOUND_S, self._on_prelude_over)
-        self._give(Picture(unit.data, dts, pts, unit.is_key))
+        data = self._with_sets(codec, unit.data) if unit.is_key else unit.data
+        self._give(Picture(data, dts, pts, unit.is_key))
         behind = self._sound.end_90k
         if behind is not None and dts - behind > _SOUND_BEHIND_90K:
             self._give_sound(self._sound.keep_up(dts - _SILENCE_BEHIND_90K))
         if self._prelude is None and not self.ready.done():
             self.ready.set_result(None)
         self._stirred.set()
+
+    def _with_sets(self, codec: VideoCodec, data: bytes) -> bytes:
+        """A key picture with parameter sets: players join there, though some cameras send them once (quirk Q143)."""
+        own = sets_of(codec, data)
+        if own.complete:
+            self._sets = own
+        elif self._sets is not None and self._sets.codec == codec:
+            return self._sets.annex_b() + data
+        return data
 
     def _hear(self, unit: AccessUnit) -> None:
         at = None if self._needs_key else self._timeline.place(unit.pts_90k, unit.at_us)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
-from gb28181.edge.recorded_groups import Group
-from gb28181.media import nal
+from gb28181.edge.lent_sets import lent_sets, sets_of
+from gb28181.edge.recorded_groups import MAX_GROUP_BYTES, Group
 from gb28181.media.nal import ParameterSets, VideoCodec
 from gb28181.media.ps import PsParser
 from gb28181.media.ps_pictures import AccessUnit
@@ -48,7 +48,7 @@ class RecordedPictures:
         sound: Audio as recorded, with the camera's own stamps (or 0), in order.
         origin_90k: The camera's stamp of the first picture: a sound frame is heard
             `unwrapped(unit.dts_90k, origin_90k) - origin_90k` after it.
-        sets: Parameter sets that came with the key picture.
+        sets: Parameter sets of the key picture: its own, or lent ones (`lent_sets.py`), which stand in its data then.
     """
 
     codec: VideoCodec
@@ -64,7 +64,7 @@ def pictures_of(group: Group) -> RecordedPictures:
     Raises:
         StorageError: A segment is gone, or the disk failed.
     """
-    return _demuxed(group.parts(), group.duration_90k)
+    return _shown(group, MAX_GROUP_BYTES)
 
 
 def first_pictures(group: Group, size: int) -> RecordedPictures:
@@ -73,7 +73,19 @@ def first_pictures(group: Group, size: int) -> RecordedPictures:
     Raises:
         StorageError: A segment is gone, or the disk failed.
     """
-    return _demuxed(group.parts(size), group.duration_90k)
+    return _shown(group, size)
+
+
+def _shown(group: Group, size: int) -> RecordedPictures:
+    """With the parameter sets of an earlier key frame where this one has none."""
+    found = _demuxed(group.parts(size), group.duration_90k)
+    if found.sets.complete:
+        return found
+    lent = lent_sets(group.span.volume / group.span.path)
+    if not lent:
+        return found
+    again = _demuxed(chain(((lent, False),), group.parts(size)), group.duration_90k)
+    return found if found.pictures and found.codec != again.codec else again
 
 
 def _demuxed(parts: Iterable[tuple[bytes, bool]], duration_90k: int) -> RecordedPictures:
@@ -92,7 +104,8 @@ def _demuxed(parts: Iterable[tuple[bytes, bool]], duration_90k: int) -> Recorded
         RecordedPicture(unit.data, at, _composition(unit), unit.is_key) for unit, at in zip(video, places, strict=True)
     )
     sound = tuple(unit for unit in units if not unit.is_video)
-    return RecordedPictures(codec, pictures, sound, video[0].dts_90k if video else 0, _sets(codec, video[:1]))
+    sets = sets_of(codec, video[0].data) if video else ParameterSets(codec)
+    return RecordedPictures(codec, pictures, sound, video[0].dts_90k if video else 0, sets)
 
 
 def spread(stamps: Sequence[int], duration_90k: int) -> list[int]:
@@ -129,11 +142,3 @@ def _rising(places: list[int]) -> list[int]:
 
 def _composition(unit: AccessUnit) -> int:
     return min(max(0, unit.pts_90k - unit.dts_90k), _LONGEST_COMPOSITION_90K)
-
-
-def _sets(codec: VideoCodec, video: Sequence[AccessUnit]) -> ParameterSets:
-    sets = ParameterSets(codec)
-    for unit in video:
-        for part in nal.split(unit.data):
-            sets.see(nal.nal_type(codec, part), part)
-    return sets
