@@ -61,10 +61,11 @@ def test_every_sentence_is_said_with_its_parameters() -> None:
     for path, call in calls("say"):
         if not isinstance(call.args[0], ast.Constant) or path.parent.name == "texts":
             continue  # chosen from a table of ids; the tests of that table say each
-        sentence = SENTENCES.get(call.args[0].value)
+        name = str(call.args[0].value)
+        sentence = SENTENCES.get(name)
         given = {keyword.arg for keyword in call.keywords}
         if sentence is None or fields(sentence[0]) != given:
-            wrong.append(f"{path.relative_to(SOURCE)}:{call.lineno}: {call.args[0].value} with {sorted(map(str, given))}")
+            wrong.append(f"{path.relative_to(SOURCE)}:{call.lineno}: {name} with {sorted(map(str, given))}")
     assert not wrong, "no such sentence, or other parameters than it takes (texts/sentences): " + "; ".join(wrong)
 
 

@@ -69,6 +69,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "title": "gb28181",
             "version": __version__,
             "description": "Times are RFC 3339 in UTC. Errors are `{error: {code, message, stage?, detail?}}`. "
+            "`message`, and what else is a sentence for people, is told in Chinese or English by `Accept-Language`, in English "
+            "where it does not say; `Content-Language` says which it is. Programs go by `code`. "
             "Lists come in pages: `next` of one is `cursor` of the following. Links to media are paths on this server.",
         },
         "paths": paths,

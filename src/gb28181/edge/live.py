@@ -15,10 +15,10 @@ from gb28181 import tokens
 from gb28181.edge.channel import LiveChannel
 from gb28181.edge.feed import Format
 from gb28181.edge.hub import Hub
-from gb28181.edge.replies import problem
+from gb28181.edge.replies import language_of, problem
 from gb28181.edge.viewer import Framing
 from gb28181.errors import Denied, Unavailable
-from gb28181.texts.text import say
+from gb28181.texts.text import rendered, say
 
 _PART: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 _TYPES: Final[dict[Format, str]] = {"flv": "video/x-flv", "flv-hevc12": "video/x-flv", "ts": "video/mp2t"}
@@ -89,7 +89,7 @@ class LiveRoutes:
             over = viewer.over
 
             async def close_when_over() -> None:
-                reason = (await over).encode()[:_REASON_BYTES].decode(errors="ignore")
+                reason = rendered(await over, language_of(request)).encode()[:_REASON_BYTES].decode(errors="ignore")
                 await socket_.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode())
 
             async with asyncio.TaskGroup() as group:

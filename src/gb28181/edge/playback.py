@@ -21,10 +21,10 @@ from gb28181 import tokens
 from gb28181.clock import parse_rfc3339, to_us
 from gb28181.edge.playback_session import PlaybackSession
 from gb28181.edge.recorded import Recordings
-from gb28181.edge.replies import problem
+from gb28181.edge.replies import language_of, problem
 from gb28181.errors import Denied, Gb28181Error, Invalid, StorageError, Unavailable
 from gb28181.messages import PlaybackControl
-from gb28181.texts.text import say
+from gb28181.texts.text import rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ async def _websocket(request: web.Request, session: PlaybackSession, *, legacy: 
             reason = str(error)
         except ConnectionError:
             return
-        cut = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+        cut = rendered(reason, language_of(request)).encode()[:_REASON_BYTES].decode(errors="ignore")
         await answer.close(code=WSCloseCode.OK, message=cut.encode())
 
     async with asyncio.TaskGroup() as group:
@@ -150,7 +150,8 @@ async def _websocket(request: web.Request, session: PlaybackSession, *, legacy: 
                 try:
                     _obey(session, message.data)
                 except Gb28181Error as error:
-                    await answer.close(code=WSCloseCode.UNSUPPORTED_DATA, message=str(error).encode()[:_REASON_BYTES])
+                    why = rendered(str(error), language_of(request)).encode()[:_REASON_BYTES].decode(errors="ignore")
+                    await answer.close(code=WSCloseCode.UNSUPPORTED_DATA, message=why.encode())
         task.cancel()
     return answer
 
