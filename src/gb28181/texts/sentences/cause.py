@@ -11,6 +11,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "cause.stream_closed": ("stream was closed", "码流被关闭"),
     "cause.disk_too_slow": ("disk too slow", "磁盘写入太慢"),
     "cause.volume_failed": ("storage failed", "存储故障"),
+    "cause.clock_set": ("clock of the server was set", "服务器时间被调整"),
     "cause.server_stopped": ("server was stopped", "服务器停止"),
     "cause.ingest_restarted": ("receiving process restarted", "收流进程重启"),
     "cause.device_offline": ("device offline", "设备离线"),
