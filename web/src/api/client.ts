@@ -12,6 +12,8 @@ export interface ErrorBody {
   message: string
   stage?: string
   detail?: Record<string, unknown>
+  /** Of the message: a sentence that has no Chinese is told in English. */
+  language?: string
 }
 
 /** An answer that is no success. `status` 0: the server could not be reached at all. */
@@ -20,6 +22,7 @@ export class ApiError extends Error {
   readonly code: string
   readonly stage: string
   readonly detail: Record<string, unknown>
+  readonly language: string
 
   constructor(status: number, body: ErrorBody) {
     super(body.message)
@@ -27,6 +30,7 @@ export class ApiError extends Error {
     this.code = body.code
     this.stage = body.stage ?? ''
     this.detail = body.detail ?? {}
+    this.language = body.language ?? ''
   }
 }
 
@@ -85,7 +89,7 @@ export async function fetchFile(path: string, name: string): Promise<void> {
     throw new ApiError(0, { code: 'network', message: String(error) })
   }
   if (response.status === 401) forgetLogin()
-  if (!response.ok) throw new ApiError(response.status, errorBody(await response.text(), response.status))
+  if (!response.ok) throw new ApiError(response.status, errorBody(await response.text(), response))
   const url = URL.createObjectURL(await response.blob())
   const link = document.createElement('a')
   link.href = url
@@ -110,14 +114,15 @@ export function endSession(sessionId: string): void {
 }
 
 /** The server's sentences are wanted in the language of the page, which need not be that of the browser. */
+const spoken = (): Record<string, string> => ({ 'Accept-Language': document.documentElement.lang })
+
 function headers(): Record<string, string> {
-  const spoken = { 'Accept-Language': document.documentElement.lang }
-  return token.value ? { ...spoken, Authorization: `Bearer ${token.value}` } : spoken
+  return token.value ? { ...spoken(), Authorization: `Bearer ${token.value}` } : spoken()
 }
 
 /** Calls a media link, which is its own permission. */
 export const callMedia = <T>(method: string, url: string): Promise<T> =>
-  answerOf<T>(url, { method, headers: { 'Accept-Language': document.documentElement.lang } })
+  answerOf<T>(url, { method, headers: spoken() })
 
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const init: RequestInit = { method, headers: headers() }
@@ -135,7 +140,7 @@ async function answerOf<T>(url: string, init: RequestInit, signal?: AbortSignal)
     const response = await fetch(url, { ...init, signal: signal ?? timeout.signal })
     const text = await response.text()
     if (response.ok) return (text ? JSON.parse(text) : null) as T
-    throw new ApiError(response.status, errorBody(text, response.status))
+    throw new ApiError(response.status, errorBody(text, response))
   } catch (error) {
     if (error instanceof ApiError || signal?.aborted) throw error
     throw new ApiError(0, { code: 'network', message: String(error) })
@@ -144,14 +149,14 @@ async function answerOf<T>(url: string, init: RequestInit, signal?: AbortSignal)
   }
 }
 
-function errorBody(text: string, status: number): ErrorBody {
+function errorBody(text: string, response: Response): ErrorBody {
   try {
     const { error } = JSON.parse(text) as { error?: ErrorBody }
-    if (error && typeof error.message === 'string') return error
+    if (error && typeof error.message === 'string') return { ...error, language: response.headers.get('Content-Language') ?? '' }
   } catch {
     // Not from the API: a proxy on the way answered with a page of its own.
   }
-  return { code: 'http', message: `HTTP ${status}` }
+  return { code: 'http', message: `HTTP ${response.status}` }
 }
 
 /** `{a: 1, b: undefined}` as `?a=1`; what is undefined or empty is left out. */
