@@ -124,7 +124,7 @@ class MediaSettings(_Section):
     ports: str = Field("20000-31999", pattern=r"^\d{1,5}-\d{1,5}$")
     ingests: int = Field(0, ge=0, le=64)
     transport: Literal["auto", "udp", "tcp"] = "auto"
-    tick_ms: int = Field(40, ge=5, le=500)
+    tick_ms: int = Field(80, ge=5, le=500)
     watched_tick_ms: int = Field(20, ge=5, le=500)
     receive_buffer_kib: int = Field(1024, ge=64)
     reorder_ms: int = Field(200, ge=0, le=2000)

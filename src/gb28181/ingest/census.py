@@ -8,7 +8,7 @@ from gb28181.frames import encode_with, to_json
 from gb28181.ingest.service import Ingest
 from gb28181.ingest.stream import Stream
 
-_AT_ONCE: Final = 20
+_AT_ONCE: Final = 40
 
 
 class Census:

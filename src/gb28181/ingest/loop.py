@@ -6,6 +6,7 @@ A tick that cannot keep up is followed by longer ones, so that each does more pe
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Final
 
@@ -55,10 +56,15 @@ class Pace:
         # Half a tick of grace: two quick ticks of 20 ms make a calm one of 40 ms even when one is a little early.
         return now + self._quick_s / 2 >= self._calm_at
 
-    def end(self, began: float, *, did_all: bool, has_quick: bool) -> None:
-        """Sets when the next one is due."""
+    def hurry(self, now: float) -> None:
+        """Somebody waits for each tick: the next one is no further away than theirs are."""
+        if self._punctual >= _RECOVERED_AFTER:
+            self.due = min(self.due, now + self._quick_s)
+
+    def end(self, began: float, *, did_all: bool, has_quick: bool, longest_s: float = math.inf) -> None:
+        """Sets when the next one is due, after `longest_s` at most unless there is too much to do."""
         is_overloaded = self._punctual < _RECOVERED_AFTER
-        calm = max(self._calm_s, _OVERLOADED_TICK_S) if is_overloaded else self._calm_s
+        calm = max(self._calm_s, _OVERLOADED_TICK_S) if is_overloaded else min(self._calm_s, longest_s)
         if did_all:
             self._calm_at = max(self._calm_at + calm, began + calm / 2)
         self._length = self._quick_s if has_quick and not is_overloaded else calm
@@ -94,6 +100,8 @@ class Loop:
             now = time.monotonic()
             if now < self._pace.due:
                 self._server.wait(self._pace.due - now)
+                if self._ingest.receiver.has_quick:
+                    self._pace.hurry(time.monotonic())
                 self._deliver()
                 continue
             self._moment.now, self._moment.utc_us = now, self._clock.utc_us()
@@ -102,7 +110,8 @@ class Loop:
             self._ingest.volumes.poll(now)
             self._now_and_then(now)
             self._deliver()
-            self._pace.end(now, did_all=everything, has_quick=self._ingest.receiver.has_quick)
+            receiver = self._ingest.receiver
+            self._pace.end(now, did_all=everything, has_quick=receiver.has_quick, longest_s=receiver.longest_tick_s)
 
     def _is_over(self) -> bool:
         return self._stopping or self._ingest.stop_request is not None or self._ingest.is_orphaned

@@ -7,6 +7,7 @@ Nothing wakes this process for a packet: wake-ups are what costs. The loop calls
 from __future__ import annotations
 
 import logging
+import math
 import select
 import socket
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from gb28181.messages import EndCause, OpenReceiver, Progress
 
 logger = logging.getLogger(__name__)
 
+_SHORT_TICK_S: Final = 0.040
 _ROUNDS: Final = 4
 _CAREFUL_PACKETS: Final = 3000
 _RTCP_BYTES: Final = 2048
@@ -97,6 +99,11 @@ class Receiver:
     def has_quick(self) -> bool:
         """Whether somebody waits for each tick."""
         return self._quick_ports > 0
+
+    @property
+    def longest_tick_s(self) -> float:
+        """How long the sockets may stay unread: small buffers of the system hold a key frame and little more."""
+        return _SHORT_TICK_S if self._opener.is_short else math.inf
 
     def stream(self, stream_id: str) -> Stream | None:
         port = self._ports.get(stream_id)

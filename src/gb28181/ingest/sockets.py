@@ -48,7 +48,8 @@ class SocketOpener:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         #: Words of eight bytes of a `sockaddr` in which two sources may differ.
         self.source_words = 1 if self._family == socket.AF_INET else 3
-        self._warned = False
+        self.is_short = False
+        """Whether the system granted a smaller buffer than asked for."""
 
     def open(self, transport: MediaTransport, now: float) -> MediaSockets:
         """Takes the next port that can be bound.
@@ -110,8 +111,8 @@ class SocketOpener:
         except OSError:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
         got = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux reports the double, for its own overhead
-        if got < wanted and not self._warned:
-            self._warned = True
+        if got < wanted and not self.is_short:
+            self.is_short = True
             logger.warning(
                 "media receive buffers are smaller than configured, bursts may be lost: raise net.core.rmem_max",
                 extra={"wanted_bytes": wanted, "got_bytes": got},
