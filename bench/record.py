@@ -24,9 +24,13 @@ import clip
 import devices
 from server import LOAD_CORE, OWN_CORES, PARTS, PASSWORD, PROGRAMS, SERVER_ID, Platform, cpu_s, platform
 
+from gb28181.config import MediaSettings
+
 LATE_MS = 500
-#: The tick of streams that are only recorded.
-FLOOR_TICK_MS = 40
+#: The tick of streams that are only recorded, for floor and platform alike.
+FLOOR_TICK_MS = MediaSettings().tick_ms
+#: Seconds before the window: a camera has shown four key frames by then. Until it has, each chunk of it is examined.
+WARM_S = 10
 
 
 class Sender:
@@ -75,7 +79,7 @@ def floor(streams: int, kbps: int, transport: str, seconds: float, folder: Path 
         for _ in range(streams):
             host, port, ssrc = receiver.stdout.readline().split()
             sender.add(host, int(port), int(ssrc))
-        time.sleep(1)
+        time.sleep(WARM_S / 4)
         before = cpu_s(receiver.pid)
         sender.close()
         sent = sender.result()
@@ -102,10 +106,30 @@ async def invited(server: Platform, streams: int, sender: Sender) -> None:
             sender.add(want.host, want.port, want.ssrc)
 
 
+async def watch(server: Platform, number: int, seen: list[int]) -> None:
+    """Watches the stream of a camera until cancelled, and counts the bytes in `seen[number]`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http_port)
+    path = server.live_path(f"{devices.DOMAIN}1320{number + 1:06d}")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    while block := await reader.read(1 << 18):
+        seen[number] += len(block)
+
+
 async def record(
-    streams: int, kbps: int, transport: str, seconds: float, *, hashing: bool = True, folder: Path | None = None
+    streams: int,
+    kbps: int,
+    transport: str,
+    seconds: float,
+    *,
+    watched: int = 0,
+    hashing: bool = True,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The same load on a whole platform."""
+    """The same load on a whole platform.
+
+    Args:
+        watched: How many of the streams have a viewer at the edge.
+    """
     media = clip.make(PROGRAMS, kbps)
     settings = {
         "MEDIA__TRANSPORT": transport,
@@ -114,17 +138,22 @@ async def record(
     }
     with platform(folder, **settings) as server:
         sender = Sender(media, seconds, transport)
+        viewers: list[asyncio.Task[None]] = []
+        seen = [0] * watched
         try:
             empty = server.memory()
             await invited(server, streams, sender)
-            await asyncio.sleep(2)
+            viewers += [asyncio.create_task(watch(server, number, seen)) for number in range(watched)]
+            await asyncio.sleep(WARM_S)
             server.pin()
-            before = server.cpu()
+            before, seen[:] = server.cpu(), [0] * watched
             sender.close()
             sent = await asyncio.to_thread(sender.result)
             after, memory = server.cpu(), server.memory()
         finally:
             sender.kill()
+            for viewer in viewers:
+                viewer.cancel()
         await asyncio.sleep(6)  # the figures of an ingest come every 5 s
         figures = server.figures()
         gbit = sent["window_bytes"] * 8 / 1e9
@@ -133,6 +162,7 @@ async def record(
             "gbit": round(gbit, 3), "sent_packets": sent["packets"],
             "received_packets": int(figures["media_packets_total"]), "lost_packets": int(figures["media_lost_total"]),
             "sender_late_ms": sent["late_ms"], "sender_errors": sent["errors"],
+            "watched": watched, "least_seen_kbps": round(min(seen, default=0) * 8 / 1000 / seconds),
             "void": sent["late_ms"] > LATE_MS, "tick_late": figures["tick_late_total"],
             "cpu_s_per_gbit": {part: round((after[part] - before[part]) / gbit, 3) for part in PARTS},
             "cores": {part: round((after[part] - before[part]) / seconds, 3) for part in PARTS},
@@ -146,6 +176,7 @@ def main() -> None:
     parser.add_argument("--kbps", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--watched", type=int, default=0, help="streams that have a viewer")
     parser.add_argument("--no-hash", action="store_true", help="without SHA-256 of the recordings")
     parser.add_argument("--floor", action="store_true", help="measure the C receiver as well")
     parser.add_argument("--folder", type=Path, help="where recordings go (default: the system's temporary folder)")
@@ -154,7 +185,7 @@ def main() -> None:
     result: dict[str, Any] = {}
     if options.floor:
         result["floor"] = floor(*load, options.folder)
-    result |= asyncio.run(record(*load, hashing=not options.no_hash, folder=options.folder))
+    result |= asyncio.run(record(*load, watched=options.watched, hashing=not options.no_hash, folder=options.folder))
     print(json.dumps(result, indent=2))
 
 

@@ -122,13 +122,15 @@ class OpenSegment:
     def write(self, data: Sequence[bytes], rows: bytes) -> int:
         """Appends bytes, then rows; returns the number of bytes. After an error nothing more can be appended."""
         watch = self._place.watch
-        # One buffer: each call below gives the GIL up and must wait to get it back from the receiving thread.
-        buffer = data[0] if len(data) == 1 else b"".join(data)
-        if buffer:
-            watch(posix.write_all, self._ps, [buffer])
-            self.size += len(buffer)
+        if self._digest is not None and len(data) > 1:
+            # One buffer: each update gives the GIL up and must wait to get it back from the receiving thread.
+            data = (b"".join(data),)
+        written = sum(map(len, data))
+        if written:
+            watch(posix.write_all, self._ps, data)
+            self.size += written
             if self._digest is not None:
-                self._digest.update(buffer)
+                self._digest.update(data[0])
         if rows:
             watch(posix.write_all, self._idx, [rows])
             self._idx_size += len(rows)
@@ -141,7 +143,7 @@ class OpenSegment:
             # What was started a window ago is on disk by now, or stays in the cache: nobody waits for it.
             watch(posix.drop_cache, self._ps, self._cached_from, self._writeback_from - self._cached_from)
             self._cached_from, self._writeback_from = self._writeback_from, self.size
-        return len(buffer)
+        return written
 
     def finish(self, *, end_us: int, end_cause: EndCause, lost: int, key_frames: int, is_torn: bool) -> ManifestRow | None:
         """Closes the segment for good; None when it held no byte and is gone. Leaves the files open: `release` closes them.
