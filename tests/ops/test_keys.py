@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gb28181.errors import StorageError
-from gb28181.ops.keys import SealedSecrets, load_or_create
+from gb28181.ops.keys import load_or_create
+from gb28181.ops.sealing import SealedSecrets
 
 
 def test_keys_are_made_once_and_private(tmp_path: Path):

@@ -22,8 +22,9 @@ from gb28181.control import preflight
 from gb28181.control.paths import DataFolder, ingest_names
 from gb28181.control.supervisor import Started, Supervisor, find_ingest, take_lock
 from gb28181.errors import StorageError
-from gb28181.ops.keys import SealedSecrets, load_or_create
+from gb28181.ops.keys import load_or_create
 from gb28181.ops.logs import configure
+from gb28181.ops.sealing import SealedSecrets
 from gb28181.texts.text import reason_of, say
 from gb28181.tokens import derive
 

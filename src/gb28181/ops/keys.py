@@ -1,4 +1,4 @@
-"""Secrets of the data folder: the key from which all others are derived, the server's id, and what is encrypted at rest."""
+"""Secrets of the data folder: the key from which all others are derived, and the server's id."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from gb28181.errors import StorageError
 from gb28181.texts.text import reason_of, say
 
 _KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
 _INSTANCE: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -44,32 +40,6 @@ def load_or_create(data: Path) -> Keys:
     if not _INSTANCE.fullmatch(instance):
         raise StorageError(say("start.instance", path=data / "instance"))
     return Keys(secret, instance)
-
-
-class SealedSecrets:
-    """`ports.Secrets` by AES-256-GCM: `nonce || ciphertext and tag`.
-
-    Args:
-        key: 32 bytes.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
-
-    def seal(self, text: str) -> bytes:
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, text.encode(), None)
-
-    def open(self, sealed: bytes) -> str:
-        """The text of `seal`.
-
-        Raises:
-            StorageError: It was changed, or sealed under another key.
-        """
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None).decode()
-        except (InvalidTag, ValueError):
-            raise StorageError(say("start.password_sealed")) from None
 
 
 def _load(path: Path, fresh: bytes) -> bytes:
