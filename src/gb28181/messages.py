@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 MediaTransport = Literal["udp", "tcp"]
-EndCause = Literal["rotated", "silent", "closed", "stalled", "volume", "crash", "stopped", "restart"]
+EndCause = Literal["rotated", "silent", "closed", "stalled", "volume", "crash", "stopped", "restart", "clock"]
 
 
 # --- control -> ingest ---------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class SegmentClosed:
         start, end: UTC microseconds of the first byte and of the last medium.
         sha256: Hex digest of the PS file, "" where hashing is off; `chain`: digest over the previous chain value of the
             channel and `sha256`.
-        end_cause: Why it ended; anything but `rotated` begins a gap.
+        end_cause: Why it ended; anything but `rotated` and `clock` (it was set: another one follows at once) begins a gap.
         lost: RTP packets missing inside.
         adopted: Found after a crash and cut to its last whole GOP.
     """

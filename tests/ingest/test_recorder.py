@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
+
 from gb28181.config import MediaSettings, RecordingSettings
 from gb28181.ingest.recorder import Recorder
 from gb28181.ingest.stream import Moment, Stream
@@ -57,8 +59,9 @@ class Bench:
         self.recorder = Recorder("s", "d", "c", volumes=volumes, settings=settings, began=self.began.append)
         self.offset = 0
 
-    def add(self, now: float, *, key: bool = False, lost: int = 0, size: int = 100) -> bool:
-        piece = Piece(b"%d" % (now % 10) * size, self.offset, int(now * 1e6), lost, False, key, 0 if key else None)
+    def add(self, now: float, *, key: bool = False, lost: int = 0, size: int = 100, wall: float | None = None) -> bool:
+        at = int((now if wall is None else wall) * 1e6)
+        piece = Piece(b"%d" % (now % 10) * size, self.offset, at, lost, False, key, 0 if key else None)
         self.offset += size
         return self.recorder.add(piece, now)
 
@@ -164,3 +167,20 @@ def test_closed_stream_leaves_nothing_for_the_garbage_collector() -> None:
         assert alive() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("leap", [7200.0, -7200.0])
+def test_a_clock_that_is_set_ends_the_segment_where_it_was(leap: float) -> None:
+    slot = StandIn("/v")
+    bench = Bench(slot)
+    begin = 100_000.0
+    for now in (0.0, 1.0, 2.0):
+        bench.add(now, key=now == 0, wall=begin + now)
+    bench.add(3.0, wall=begin + leap + 3)  # the group of pictures goes on
+    bench.add(4.0, key=True, wall=begin + leap + 4)
+    ((_, cause, end_us, _, _),) = slot.closed
+    assert cause == "clock"
+    assert begin + 2 <= end_us / 1e6 <= begin + 6
+    segment = bench.recorder.segment
+    assert segment is not None
+    assert segment.start_us == int((begin + leap + 4) * 1e6)

@@ -280,3 +280,32 @@ async def test_a_channel_records_from_its_first_segment_until_it_falls_silent() 
         assert "no media since 20" in status.message
         world.bus.publish(Progress(str(key()), "recording", NOW + 90 * SECOND))
         assert service.status(key()).state == "recording"
+
+
+async def test_a_segment_that_moves_to_another_volume_at_once_leaves_no_gap() -> None:
+    world = world_of(recording_mode="always")
+    async with recording(world) as service:
+        await until(lambda: key() in world.held)
+        world.bus.publish(Progress(str(key()), "recording", NOW + 301 * SECOND))
+        # Its figures are older than that: they come every five seconds.
+        world.states[key()] = StreamState(str(key()), str(DEVICE), str(key().channel_id), "tcp", 1, segment_start=NOW)
+        await service.store_segments([closed(0, 300, cause="volume")])
+        assert world.gaps == []
+
+
+async def test_what_went_with_its_volume_is_a_gap_of_that_volume() -> None:
+    world = world_of(recording_mode="always")
+    async with recording(world) as service:
+        await service.store_segments([closed(0, 300), replace(closed(320, 620), volume="/other")])
+        assert [(gap.start, gap.end, gap.cause) for gap in world.gaps] == [
+            (NOW + 300 * SECOND, NOW + 320 * SECOND, "volume_failed")
+        ]
+
+
+async def test_a_clock_that_was_set_is_no_gap_of_the_server_and_says_so() -> None:
+    world = world_of(recording_mode="always")
+    async with recording(world, At(NOW + 4000 * SECOND)) as service:
+        await service.store_segments([closed(0, 300, cause="clock"), closed(3600, 3900)])
+        assert world.gaps == []
+        page = await service.recordings(key(), NOW, NOW + 3900 * SECOND)
+        assert [(gap.start, gap.cause) for gap in page.gaps] == [(NOW + 300 * SECOND, "clock_set")]

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from gb28181.ingest.volumes import Slot, Volumes
 from gb28181.ingest_start import Writing
@@ -22,6 +23,9 @@ from gb28181.storage.segment import PART, PS
 from gb28181.texts.text import say, together
 
 logger = logging.getLogger(__name__)
+
+_CLOCK_SET_US: Final = 2_000_000
+"""Wall time and monotonic time that differ by more since the start of a segment: somebody set the clock."""
 
 
 @dataclass(slots=True)
@@ -90,6 +94,10 @@ class OpenSegment:
     @property
     def size(self) -> int:
         return self.handed + self.pending_bytes
+
+    def by_its_start(self, now: float) -> int:
+        """The time by the clock as it was when the segment began, UTC microseconds."""
+        return self.start_us + int((now - self.started) * 1_000_000)
 
     def add(self, piece: Piece, now: float) -> None:
         if piece.is_key or piece.lost or piece.broken:
@@ -216,8 +224,11 @@ class Recorder:
     def close(self, cause: EndCause, now: float) -> None:
         """Ends the segment; the next key frame may begin another."""
         self.flush(now)
-        if self.segment is not None:
-            self._end(self.segment, cause)
+        segment = self.segment
+        if segment is not None:
+            # A clock that was set meanwhile must not make a segment of minutes cover hours.
+            segment.end_us = min(segment.end_us, segment.by_its_start(now) + _CLOCK_SET_US)
+            self._end(segment, cause)
 
     # --- what the writer says ----------------------------------------------------------------------------------------
 
@@ -242,6 +253,8 @@ class Recorder:
         if segment is not None:
             if not segment.slot.is_healthy(now):
                 self.close("volume", now)
+            elif abs(piece.at - segment.by_its_start(now)) > _CLOCK_SET_US:
+                self.close("clock", now)
             elif now - segment.started >= self._settings.segment_seconds:
                 self.close("rotated", now)
             else:

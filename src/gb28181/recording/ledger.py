@@ -30,11 +30,16 @@ _CAUSES: Final[dict[str, str]] = {
     "closed": "stream_closed",
     "stalled": "disk_too_slow",
     "volume": "volume_failed",
+    "clock": "clock_set",
     "crash": "server_stopped",
     "stopped": "server_stopped",
     "restart": "ingest_restarted",
     "ingest_restarted": "ingest_restarted",
 }
+
+
+_FOLLOWED: Final = frozenset({"rotated", "clock"})
+"""Causes after which the next segment begins at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Ledger:
         self._bus = bus
         self._clock = clock
         self._downs: dict[ChannelKey, str] = {}
+        self._begun: dict[ChannelKey, int] = {}
         self.counters: dict[str, int] = {"segments": 0, "bytes": 0}
 
     # --- what is there ---------------------------------------------------------------------------------------------
@@ -150,6 +156,10 @@ class Ledger:
         """A stream ended: that is the cause of the hole that may follow."""
         self._downs[event.key] = _CAUSES.get(event.cause, event.cause)
 
+    def begun(self, key: ChannelKey, at: int) -> None:
+        """A segment was opened; `end_gap` is the caller's."""
+        self._begun[key] = at
+
     async def begin_gap(self, key: ChannelKey) -> None:
         """A channel that ought to record and cannot has a hole from its last segment on, or from now."""
         last = await self._store.last_segment(key)
@@ -187,25 +197,34 @@ class Ledger:
             self.counters["segments"] += 1
             self.counters["bytes"] += segment.bytes
             await self.end_gap(segment.key, segment.start)
-            if segment.end_cause != "rotated" and self._is_due(segment.key) and not self._writes(segment.key, segment.end):
+            is_followed = segment.end_cause in _FOLLOWED or self._writes(segment.key, segment.end)
+            if not is_followed and self._is_due(segment.key):
                 await self._store.open_gap(Gap(segment.key, segment.end, 0, self._cause(segment)))
             self._bus.publish(SegmentStored(segment.key, segment.start, segment.end, segment.bytes))
 
     async def _note_holes_before(self, segments: Sequence[Segment]) -> None:
-        """A segment that rotated was to be followed at once: what is missing after it nobody could report (a killed ingest)."""
+        """What is missing between two segments and nobody could report: an ingest was killed, a volume went with its files."""
         before: dict[ChannelKey, Segment | None] = {}
         for segment in segments:
             key = segment.key
             last = before[key] if key in before else await self._store.last_segment(key)
             before[key] = segment
-            if last is None or last.end_cause != "rotated" or segment.start - last.end <= self._shortest:
+            if last is None or last.end_cause not in ("rotated", "volume") or segment.start - last.end <= self._shortest:
                 continue
             if not await self._store.gaps_between(key, last.end, segment.start, limit=1):
-                await self._store.open_gap(Gap(key, last.end, segment.start, self._downs.get(key, "server_stopped")))
+                await self._store.open_gap(Gap(key, last.end, segment.start, self._cause_between(last, segment)))
+
+    def _cause_between(self, last: Segment, segment: Segment) -> str:
+        if last.end_cause != "rotated":
+            return self._cause(last)
+        if last.volume != segment.volume:
+            return "volume_failed"  # a channel leaves its volume for no other reason
+        return self._downs.get(segment.key, "server_stopped")
 
     def _writes(self, key: ChannelKey, after: int) -> bool:
+        # The figures of a stream are some seconds old, and the end of a segment comes later than the start of the next.
         state = self._streams.stream_state(key)
-        return state is not None and state.segment_start > after
+        return max(state.segment_start if state is not None else 0, self._begun.get(key, 0)) > after
 
     def _cause(self, segment: Segment) -> str:
         cause = _CAUSES.get(segment.end_cause, segment.end_cause)

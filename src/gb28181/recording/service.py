@@ -226,6 +226,7 @@ class RecordingService:
         attempt.message = ""
         attempt.failures = 0
         attempt.since = attempt.since or from_us(at)
+        self._ledger.begun(key, at)
         self._background.start(self._ledger.end_gap(key, at), "end of a gap")
         self._bus.publish(RecordingChanged(key, "always", "recording"))
 
