@@ -79,6 +79,18 @@ async def test_an_administrator_keeps_users_and_reads_the_audit(seat: Seat) -> N
     await expect(rows.first).to_contain_text("打开实况")
 
 
+async def test_the_audit_speaks_as_the_page_does(seat: Seat) -> None:  # noqa: F811
+    seat.world.desk.audit[0] |= {
+        "action": "recording.export",
+        "detail": {"start": "2026-03-01T00:00:00.000Z", "format": "mp4", "unheard_of": 3},
+    }
+    await seat.login("/system/audit")
+    row = seat.page.get_by_test_id("audit").locator("tbody tr").first
+    await expect(row).to_contain_text("格式: mp4; unheard_of: 3")
+    local = await seat.page.evaluate("() => new Date('2026-03-01T00:00:00Z').toLocaleString('sv')")
+    await expect(row).to_contain_text(f"开始: {local};")
+
+
 async def test_a_viewer_has_no_page_of_the_system(seat: Seat) -> None:  # noqa: F811
     seat.world.role = "viewer"
     await seat.login("/system/audit")

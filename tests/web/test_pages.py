@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.web import demo_server
 from tests.web.console_build import ROOT, load
@@ -244,6 +244,26 @@ async def test_the_state_of_the_platform_stands_on_every_page(seat: Seat):
     await seat.login("/live?grid=1")
     for words in ("设备2/3", "通道17/18", "录像2/4", "存储故障：/mnt/disk2 read-only"):
         await expect(seat.page.get_by_test_id("counts")).to_contain_text(words)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_the_bar_shows_everything_of_thousands_of_channels(seat: Seat, language: str):
+    counts = {"devices": {"total": 300, "online": 298}, "channels": {"total": 3300, "online": 3270}}
+    counts |= {"recording": {"due": 3000, "recording": 2998}}
+
+    async def system(route: Route) -> None:
+        await route.fulfill(json=await (await route.fetch()).json() | counts)
+
+    await seat.page.route("**/api/v1/system", system)
+    await seat.page.route("**/api/v1/alarms/open", lambda route: route.fulfill(json={"count": 100, "more": True}))
+    await seat.login("/positions")
+    if language == "en":
+        await seat.page.get_by_test_id("language").click()
+    told = seat.page.get_by_test_id("counts")
+    await expect(told).to_contain_text("2998/3000")
+    await expect(seat.page.get_by_test_id("badge-alarms")).to_have_text("100+")
+    assert await told.evaluate("of => of.scrollWidth - of.clientWidth") <= 0
+    assert await seat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_the_language_can_be_changed_and_is_kept(seat: Seat):
