@@ -30,6 +30,8 @@ from gb28181.texts.text import say
 logger = logging.getLogger(__name__)
 
 _STOP_S: Final = 30.0
+#: A tick makes a view of each packet and drops it: that many new objects say nothing about garbage, and looking costs a pass.
+_GARBAGE: Final = 20_000
 _VOLUMES_S: Final = 3.0
 #: Two sockets a stream and two files a segment.
 _PRIORITY: Final = -10
@@ -86,6 +88,7 @@ def main(
         raise StorageError(say("start.ingest", name=name, error=error)) from None
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at again
+    gc.set_threshold(_GARBAGE)
     logger.info("ingest runs", extra={"ingest": name, "ports": f"{start.ports[0]}-{start.ports[1] - 1}"})
     try:
         loop.run()

@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -234,7 +235,7 @@ class Receiver:
             for _ in range(_LAST_READS):
                 if (connection := port.tcp.current) is None:
                     break
-                self._read_tcp(port, connection)
+                self._read_tcp(port, connection, connection.sock.fileno())
                 if self._tcp_got <= 0:
                     break
                 self._process_tcp()
@@ -321,7 +322,7 @@ class Receiver:
             self._drop(port, port.tcp.current)
         port.tcp.take(connection)
         port.stream.connected(connection.peer)
-        self._register(port, connection.sock.fileno(), lambda fd: self._read_tcp(port, connection))
+        self._register(port, connection.sock.fileno(), partial(self._read_tcp, port, connection))
 
     def _drop(self, port: _Port, connection: Connection) -> None:
         assert port.tcp is not None
@@ -329,7 +330,7 @@ class Receiver:
         connection.sock.close()
         port.tcp.current = None
 
-    def _read_tcp(self, port: _Port, connection: Connection) -> None:
+    def _read_tcp(self, port: _Port, connection: Connection, _: int) -> None:
         if not self._tcp.has_room:
             self._process_tcp()
         self._tcp_got = got = self._tcp.read(port.stream, connection)
