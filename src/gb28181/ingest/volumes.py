@@ -116,6 +116,7 @@ class Slot:
         self._owners: dict[int, TicketOwner] = {}
         self._streams: dict[int, str] = {}
         self._rests_until = 0.0
+        self._is_away = False
         self._writer: VolumeWriter | None = None
         self._adopted: queue.SimpleQueue[ManifestRow] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Volume] = queue.SimpleQueue()
@@ -232,17 +233,41 @@ class Slot:
 
     def _attend(self) -> None:
         volume: Volume | None = None
+        disk = 0
         while not self._stopping.is_set():
             try:
                 if volume is None:
                     volume = self._open_and_adopt()
-                self.space = volume.space()
+                    disk = os.stat(volume.root).st_dev
+                self._look_after(volume, disk)
                 self._adopt_strays(volume)
             except (StorageError, OSError) as error:
                 if volume is None and str(error) != self.error:
                     self.error = str(error)
                     logger.error("recording volume cannot be used", extra={"volume": self.root, "error": str(error)})
             self._stopping.wait(_ASK_EVERY_S)
+
+    def _look_after(self, volume: Volume, disk: int) -> None:
+        """A volume in use whose disk was taken away is none, however well its open files can still be written.
+
+        Raises:
+            StorageError, OSError: It is not there.
+        """
+        try:
+            space = volume.space()
+            if os.stat(volume.root).st_dev != disk:
+                raise StorageError(say("storage.away", root=volume.root))
+        except (StorageError, OSError) as error:
+            if not self._is_away:
+                logger.error("recording volume is gone", extra={"volume": self.root, "error": str(error)})
+            self._is_away = True
+            self.error = str(error)
+            raise
+        self.space = space
+        if self._is_away:
+            self._is_away = False
+            self.error = ""
+            logger.warning("recording volume is back", extra={"volume": self.root})
 
     def _open_and_adopt(self) -> Volume:
         self._known.check(Path(self.root))

@@ -18,6 +18,11 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "storage.row_refused": ("the database refuses {table} {key}: {said}", "数据库拒绝 {table} {key}：{said}"),
     "storage.rows_full": ("too many rows wait for the database", "等待写入数据库的数据过多"),
+    "storage.away": (
+        "recording volume {root} is not there any more, something else is in its place: mount the disk again. "
+        "If it comes back as another device, restart the server",
+        "录像存储卷 {root} 已不在，其位置上是别的文件系统：请重新挂载该磁盘；若设备号已变，请重启服务器",
+    ),
     "storage.not_mounted": (
         "recording volume {root} is not mounted: it used to be on a disk of its own, now nothing of it is there. Mount "
         "the disk; it is taken into use at once. If the recordings are to lie on this disk from now on, remove {root} "
