@@ -56,6 +56,7 @@ class Platform:
         assert banner is not None
         self.http_port, self.sip_port = banner
         self.url = f"http://127.0.0.1:{self.http_port}"
+        wait(lambda: all((self.data / "run" / f"{part}.pid").exists() for part in PARTS), "every part of serve", 60)
         self.pin()
         self.key = tokens.derive((self.data / "secret.key").read_bytes(), "link")
         self._token = self.call("POST", "/login", {"username": "admin", "password": PASSWORD})["token"]
