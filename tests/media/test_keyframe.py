@@ -121,6 +121,20 @@ def test_system_headers_count_where_no_nal_can_be_recognised() -> None:
     assert found[-1] == 39 * len(group)
 
 
+def test_what_looks_like_a_slice_now_and_then_is_no_codec_that_is_known() -> None:
+    """Q145, Q147: the bytes after a start code are anything; one pack in 37 has those of an H.265 slice."""
+    opaque = [pes(bytes((0, 0, 1, 0x12, number * 7 & 0xFF)) + b"opaque") for number in range(256)]
+    packs = [(PACK + SYSTEM if not number % 25 else PACK) + opaque[number % 256] for number in range(500)]
+    offsets = [sum(map(len, packs[:number])) for number in range(0, 500, 25)]
+    assert keys(*packs)[-10:] == offsets[-10:]
+
+
+def test_sound_between_slices_makes_no_system_header_a_key_frame() -> None:
+    sound = PACK + pes(b"\xd5" * 160, stream=0xC0)
+    group = PACK + SYSTEM + pes(SLICE) + sound * 5
+    assert not keys(*[group] * 100)
+
+
 def test_nothing_is_held_for_ever() -> None:
     endless = PACK + b"\x00\x00\x01\xe0\x00\x00\x84\x00\x00" + bytes(range(2, 100)) * 2000
     cutter = KeyFrameCutter()

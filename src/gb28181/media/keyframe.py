@@ -35,6 +35,8 @@ _HINT_AFTER: Final = 4
 _UNEXAMINED: Final = 31
 #: Packs without a recognisable NAL unit before system headers are taken for key frames.
 _OPAQUE_PACKS: Final = 100
+#: Of so many packs of another codec, or of encrypted ones, at most one looks as if it held a slice.
+_BY_CHANCE: Final = 16
 
 
 class _Verdict(enum.Enum):
@@ -80,8 +82,8 @@ class KeyFrameCutter:
     """
 
     __slots__ = (
-        "_aligned", "_broken", "_checked", "_headers", "_hinted", "_lost", "_nal_seen", "_opaque", "_tail", "_tail_at",
-        "credit", "offset", "packs",
+        "_aligned", "_broken", "_checked", "_headers", "_hinted", "_key_seen", "_lost", "_opaque", "_slices", "_tail",
+        "_tail_at", "credit", "offset", "packs",
     )  # fmt: skip
 
     def __init__(self, offset: int = 0) -> None:
@@ -97,8 +99,8 @@ class KeyFrameCutter:
         self._aligned = 0
         self._checked = 0  # chunks
         self._hinted = 0  # key frames in a row with a system header
-        self._nal_seen = False
-        self._opaque = self._headers = 0
+        self._key_seen = False  # by its NAL unit
+        self._slices = self._opaque = self._headers = 0
         self.packs = 0  # pack headers seen
 
     def feed(
@@ -217,7 +219,7 @@ class KeyFrameCutter:
 
     def _is_header_trusted(self) -> bool:
         """Whether a system header stands for a key frame: nothing else ever told, and not every pack has one."""
-        if self._nal_seen:
+        if self._key_seen or self._slices * _BY_CHANCE > self._opaque:
             return False
         self._headers += 1
         return self._opaque >= _OPAQUE_PACKS and self._headers * 2 <= self._opaque
@@ -241,8 +243,11 @@ class KeyFrameCutter:
                 break
             kind = _classify(data[position + 3], data[position + 4])
             if kind is not _Nal.SKIP:
-                self._nal_seen = True
-                return (_Verdict.KEY if kind is _Nal.KEY else _Verdict.OTHER), position, pts
+                if kind is _Nal.KEY:
+                    self._key_seen = True
+                    return _Verdict.KEY, position, pts
+                self._slices += 1
+                return _Verdict.OTHER, position, pts
             position += 3
         return (_Verdict.MORE if stop == end else None), max(stop, begin + 6), pts
 
