@@ -1,32 +1,39 @@
 """Pauses of the garbage collector: kept short however many devices and channels are in memory.
 
 A full collection looks at every object: with 200,000 channels it stops the loop for a quarter of a second, several times while
-they arrive. What has survived one is set aside (`gc.freeze`), so that the next looks at what is new; memory without cycles is
-given back at once as ever. What was set aside and died in a cycle meanwhile is found a few times a day.
+they arrive. When one took long, what survived it is set aside (`gc.freeze`), so that the next looks at what is new; memory without
+cycles is given back at once as ever. What was set aside and died in a cycle meanwhile is found a few times a day. So a short
+collection sets nothing aside: calls and requests under way would pile up there, several per cent of the memory an hour.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 _FULL: Final = 2
 #: Between two collections of everything, seconds.
 _THAW_S: Final = 6 * 3600.0
+#: A collection is long from here on, seconds of this thread.
+_LONG_S: Final = 0.02
 
 
 class ShortPauses:
     """Works while it is entered, for the whole process; its loop must run."""
 
-    def __init__(self, *, thaw_s: float = _THAW_S) -> None:
+    def __init__(self, *, thaw_s: float = _THAW_S, long_s: float = _LONG_S) -> None:
         self._thaw_s = thaw_s
+        self._long_s = long_s
+        self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> ShortPauses:
+        gc.collect()
+        gc.freeze()  # modules and what was loaded at the start are set aside while nobody waits yet
         gc.callbacks.append(self._collected)
-        gc.collect()  # modules and what was loaded at the start are set aside while nobody waits yet
         self._arm()
         return self
 
@@ -47,5 +54,9 @@ class ShortPauses:
         self._timer = asyncio.get_running_loop().call_later(self._thaw_s, self.thaw)
 
     def _collected(self, phase: str, info: Mapping[str, Any]) -> None:
-        if phase == "stop" and info["generation"] == _FULL:
+        if info["generation"] != _FULL:
+            return
+        if phase == "start":
+            self._began = time.thread_time()
+        elif time.thread_time() - self._began >= self._long_s:
             gc.freeze()
