@@ -133,7 +133,7 @@ class CatalogQueries:
     def cancel(self, device_id: DeviceId) -> None:
         """The device went offline."""
         self._schedule.cancel(device_id)
-        self._end_run(device_id, "failed", "the device went offline: the query is repeated when it is back")
+        self._end_run(device_id, "failed", say("catalog.went_offline"))
 
     def forget(self, device_id: DeviceId) -> None:
         """The device was deleted."""

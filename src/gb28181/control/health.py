@@ -11,13 +11,14 @@ from gb28181.control.edges import EdgeListener
 from gb28181.control.ingests import IngestLinks
 from gb28181.database.database import Database
 from gb28181.messages import VolumeState
+from gb28181.texts.text import say
 
 
 def health(ingests: IngestLinks, edge: EdgeListener, database: Database, volumes: Sequence[VolumeState]) -> Health:
     parts = [Part("control", "running", os.getpid())]
     for link in ingests.links.values():
         state = "running" if link.is_up else "restarting"
-        parts.append(Part(link.name, state, link.pid or None, "" if link.is_up else "it is being started again"))
+        parts.append(Part(link.name, state, link.pid or None, "" if link.is_up else say("server.part_restarting")))
     parts.append(Part("edge", "running" if edge.pid else "restarting", edge.pid or None))
     stored = database.state()
     parts.append(Part("database", "failing" if stored.error else "running", None, stored.error or stored.where))

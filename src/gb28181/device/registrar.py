@@ -183,11 +183,11 @@ class Registrar:
         """
         source = request.route.remote.host
         if (outside := next((some for some in terms.networks if not is_within(source, some)), None)) is not None:
-            return Refuse(403, f"{source} is in none of the networks from which it may register: {', '.join(outside)}")
+            return Refuse(403, say("device.refused.network", source=source, networks=", ".join(outside)))
         pair = (register.device_id, source)
         authorization = request.headers.get("authorization", "")
         if authorization and (wait := self._wrong.wait_s(pair, now)) > 0:
-            return Refuse(403, "too many wrong passwords from this address", retry_after_s=int(wait) + 1)
+            return Refuse(403, say("device.refused.too_often"), retry_after_s=int(wait) + 1)
         is_strong = terms.digest == "SHA-256" and _SHA256.search(authorization) is not None
         proof = (self._strong if is_strong else self._digest).verify(
             authorization,
@@ -216,7 +216,7 @@ class Registrar:
     def _admit(self, register: Register, terms: Terms, username: str) -> Decision:
         """What becomes of one that has proved itself."""
         if not (terms.is_known or terms.is_welcome):
-            return Refuse(403, "it knows the domain's password, and waits in quarantine to be accepted", stranger="unknown")
+            return Refuse(403, say("device.refused.quarantine"), stranger="unknown")
         if register.expires_s and terms.redirect:
             return Redirect(terms.redirect, self._settings.register_expires_s)
         if 0 < register.expires_s < self._settings.register_min_expires_s:

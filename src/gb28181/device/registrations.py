@@ -37,6 +37,7 @@ from gb28181.device.registrar import Accept, Challenge, Redirect, Refuse, Regist
 from gb28181.ids import DeviceId
 from gb28181.ports import Secrets, Signalling, SipRequest
 from gb28181.sip.limits import Bucket
+from gb28181.texts.text import say, together
 
 logger = logging.getLogger(__name__)
 
@@ -261,7 +262,8 @@ class Registrations:
     def _note_refusal(self, register: Register, request: SipRequest, reason: str) -> None:
         self._counters["registrations_refused"] += 1
         if request.uri_user and request.uri_user != self._settings.server_id:
-            reason += f"; the device was set to server ID {request.uri_user[:40]}, ours is {self._settings.server_id}"
+            ours = self._settings.server_id
+            reason = together([reason, say("device.refused.server_id", seen=request.uri_user[:40], ours=ours)])
         source = request.route.remote
         refused = RegistrationRefused(register.device_id, str(source), reason, at=self._clock.utc())
         self.refusals.add(refused, source.host)

@@ -233,11 +233,11 @@ class Jobs:
                         self._note(job, worker.progress, loop.time() - begun)
                     if not worker.is_done and not job.error:
                         job.error, job.code = (
-                            "the export's process ended before it was done: try it in shorter parts",
+                            say("export.process_died"),
                             "internal",
                         )
             except OSError as error:
-                job.error, job.code = f"the file cannot be made: {error.strerror}", "storage"
+                job.error, job.code = say("export.unmakeable", strerror=reason_of(error)), "storage"
         job.state, job.ended = "failed" if job.error else "done", loop.time()
         if job.error:
             await asyncio.to_thread(job.path.unlink, missing_ok=True)

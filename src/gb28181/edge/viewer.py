@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from gb28181.texts.text import say
+
 Framing = Literal["plain", "chunked", "websocket"]
 
 _STALLED_S: Final = 30.0
@@ -89,7 +91,7 @@ class Viewer:
         """Sends the block, or leaves it out when the connection is behind."""
         transport = self._transport
         if transport.is_closing():
-            self.end("the connection was closed")
+            self.end(say("media.connection_closed"))
             return
         waiting = transport.get_write_buffer_size()
         if self._skipping:
@@ -113,12 +115,12 @@ class Viewer:
         """Called each second: ends a viewer whose connection has taken nothing for half a minute, or is gone."""
         waiting = self._transport.get_write_buffer_size()
         if self._transport.is_closing():
-            self.end("the connection was closed")
+            self.end(say("media.connection_closed"))
         elif not waiting or waiting < self._waiting:
             self._moved = now
         elif now - self._moved > _STALLED_S:
             self._transport.abort()
-            self.end("the viewer has read nothing for 30 s")
+            self.end(say("media.viewer_stalled"))
         self._waiting = waiting
 
     def end(self, reason: str) -> None:

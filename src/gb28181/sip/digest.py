@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+from gb28181.texts.text import say, together
+
 Algorithm = Literal["MD5", "SHA-256"]
 
 _HASHES: Final[Mapping[str, Callable[[bytes], str]]] = {
@@ -162,14 +164,14 @@ class DigestServer:
     def _unusable(self, fields: Mapping[str, str]) -> str:
         algorithm = fields.get("algorithm", "")
         if algorithm and algorithm.upper() != self._algorithm:
-            return f"algorithm mismatch: client used {algorithm[:20]!r}, offered was {self._algorithm}"
+            return say("device.refused.algorithm", algorithm=algorithm[:20], offered=self._algorithm)
         if fields.get("realm", "") != self.realm:
             # Never hashed with the client's realm: a response made for another server would pass here.
-            return f"realm mismatch: client used {fields.get('realm', '')[:40]!r}, ours is {self.realm!r}"
+            return say("device.refused.realm", realm=fields.get("realm", "")[:40], ours=self.realm)
         if fields.get("qop", "").lower() not in ("", "auth"):
-            return f"qop {fields['qop'][:20]!r} was not offered"
+            return say("device.refused.qop", qop=fields["qop"][:20])
         if fields.get("nc") and not _HEX8.fullmatch(fields["nc"]):
-            return f"nc {fields['nc'][:20]!r} is not hexadecimal"
+            return say("device.refused.nc", nc=fields["nc"][:20])
         return ""
 
     def _matches(self, fields: Mapping[str, str], method: str, password: str | Sequence[str], *, counted: bool) -> bool:
@@ -245,14 +247,14 @@ def _parameters(text: str) -> dict[str, str]:
 
 def _explain(fields: Mapping[str, str], uri: str, device_id: str, password: str | Sequence[str]) -> str:
     if not password:
-        return "no password is set for this device"
-    seen = []
+        return say("device.refused.no_password_here")
+    seen: list[str] = [say("device.refused.password")]
     if fields.get("username", "") != device_id:
-        seen.append(f"username {fields.get('username', '')[:40]!r} is not the device id {device_id!r}")
+        seen.append(say("device.refused.username", username=fields.get("username", "")[:40], device_id=device_id))
     if fields.get("uri", "") != uri:
-        seen.append(f"uri {fields.get('uri', '')[:80]!r} is not the Request-URI {uri[:80]!r}")
+        seen.append(say("device.refused.uri", uri=fields.get("uri", "")[:80], request_uri=uri[:80]))
     # Username and uri are hashed as sent, so neither of them alone can fail; the password always differs.
-    return "; ".join(["password mismatch", *seen])
+    return together(seen)
 
 
 def _octets(text: str) -> bytes:

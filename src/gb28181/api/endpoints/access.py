@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from gb28181 import __version__
 from gb28181.accounts.model import Role
 from gb28181.api import views
-from gb28181.api.fields import Shown
+from gb28181.api.fields import Said, Shown
 from gb28181.api.routing import Call, Model, Route, route
 
 
@@ -30,7 +30,7 @@ class PartView(Model):
     name: str
     state: str
     pid: int | None
-    detail: str
+    detail: Said
 
 
 class LivenessPart(Model):
@@ -90,7 +90,7 @@ class RefusalView(Model):
     at: Shown | None
     device_id: str
     source: str
-    reason: str
+    reason: Said
 
 
 class RefusalList(Model):

@@ -27,4 +27,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "catalog.none": ("the device lists no channel", "设备没有通道"),
     "catalog.unknown_number": ("an unknown number", "数目不明"),
+    "catalog.went_offline": (
+        "the device went offline: the query is repeated when it is back",
+        "设备离线：上线后将重新查询",
+    ),
 }

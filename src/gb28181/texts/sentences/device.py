@@ -84,12 +84,52 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "没有设置密码：请为此设备单独设置密码，或启用 sip.domain_password",
     ),
     "device.refused.expires": (
-        "expires {expires_s} s is below the minimum of {least} s",
-        "注册有效期 {expires_s} 秒小于最小值 {least} 秒",
+        "expires {expires_s} s is below the minimum of {least} s: set it to 3600 s or more in the device",
+        "注册有效期 {expires_s} 秒小于最小值 {least} 秒：请在设备上改为 3600 秒或更长",
     ),
     "device.answered_already": ("the {method} of {remote} was answered already", "{remote} 的 {method} 已经应答"),
     "device.refused_message": (
         "device {device_id} refused {cmd_type}: {status} {reason}",
         "设备 {device_id} 拒绝了 {cmd_type}：{status} {reason}",
+    ),
+    "device.refused.network": (
+        "{source} is in none of the networks from which it may register: {networks}; change the networks in the device's "
+        "settings",
+        "来源地址 {source} 不在允许注册的网段 {networks} 内：请在设备的设置中修改网段",
+    ),
+    "device.refused.too_often": (
+        "too many wrong passwords from this address: correct the password and wait some minutes",
+        "此地址多次输错密码，暂停受理：请改正密码后等几分钟",
+    ),
+    "device.refused.quarantine": (
+        "it knows the domain's password, and waits in quarantine: accept it in the console",
+        "密码正确，等待允许接入：请在控制台按“允许接入”",
+    ),
+    "device.refused.algorithm": (
+        "algorithm mismatch: client used {algorithm!r}, offered was {offered}; choose MD5 in the device's settings",
+        "摘要算法不一致：设备使用 {algorithm!r}，平台要求 {offered}：请在设备“接入与兼容设置”中改为 MD5",
+    ),
+    "device.refused.realm": (
+        "realm mismatch: client used {realm!r}, ours is {ours!r}: set the device's SIP domain to ours",
+        "SIP 域不一致：设备使用 {realm!r}，平台为 {ours!r}：请改正设备上的 SIP 服务器域",
+    ),
+    "device.refused.qop": ("qop {qop!r} was not offered", "设备使用的 qop {qop!r} 不是平台所给的：请升级设备固件"),
+    "device.refused.nc": ("nc {nc!r} is not hexadecimal", "设备发来的 nc {nc!r} 不是十六进制数：请升级设备固件"),
+    "device.refused.no_password_here": ("no password is set for this device", "此设备没有设置密码：请为它单独设置密码"),
+    "device.refused.password": (
+        "password mismatch: type the password into the device again",
+        "密码不一致：请在设备上重新填写注册密码",
+    ),
+    "device.refused.username": (
+        "username {username!r} is not the device id {device_id!r}",
+        "认证用户名 {username!r} 与设备编号 {device_id!r} 不一致",
+    ),
+    "device.refused.uri": (
+        "uri {uri!r} is not the Request-URI {request_uri!r}",
+        "摘要中的 uri {uri!r} 与 Request-URI {request_uri!r} 不一致",
+    ),
+    "device.refused.server_id": (
+        "the device was set to server ID {seen}, ours is {ours}",
+        "设备上填写的服务器编号为 {seen}，本平台为 {ours}",
     ),
 }

@@ -57,4 +57,9 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "export.shorter": ("{path} has become shorter than it was", "{path} 比原来短了"),
     "export.unwritable": ("the file cannot be written: {strerror}", "文件无法写入：{strerror}"),
     "export.end_expected": ("expected a time after start, at most 24 hours later", "应晚于开始时间，且不超过 24 小时"),
+    "export.process_died": (
+        "the export's process ended before it was done: try it in shorter parts",
+        "导出进程中途退出：请分成较短的时间段再试",
+    ),
+    "export.unmakeable": ("the file cannot be made: {strerror}", "文件无法创建：{strerror}"),
 }

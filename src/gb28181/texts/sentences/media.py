@@ -106,4 +106,6 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{viewers} viewers are connected, the most that http.max_viewers allows",
         "已有 {viewers} 个观看连接，达到 http.max_viewers 上限",
     ),
+    "media.connection_closed": ("the connection was closed", "连接已关闭"),
+    "media.viewer_stalled": ("the viewer has read nothing for 30 s", "客户端 30 秒内没有读取数据"),
 }

@@ -32,4 +32,5 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the control process does not answer: it is starting or has failed; recording goes on; try again in a few seconds",
         "控制进程没有应答：正在启动或已故障；录像不受影响；请几秒后再试",
     ),
+    "server.part_restarting": ("it is being started again", "正在重新启动"),
 }
