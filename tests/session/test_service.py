@@ -14,6 +14,7 @@ from gb28181.errors import NoPicture, NotFound, PeerTimeout
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, Snapshot, StreamState
 from gb28181.ports import SipRequest
+from gb28181.session.diagnosis import unanswered
 from gb28181.session.model import Dialog, IngestDown, IngestUp, Stage, StreamDown, StreamRecord
 from tests.session.world import CHANNEL, DEVICE, KEY, ROUTE, World, answer_sdp, refusal, service, until
 
@@ -88,6 +89,19 @@ async def test_no_answer_names_the_stage_and_the_wait() -> None:
             await sessions.open_live(KEY, user="a")
         assert caught.value.stage == Stage.TRYING
         await until(lambda: not world.receivers)
+
+
+@pytest.mark.parametrize("stage", [Stage.CONNECTED, Stage.FIRST_RTP, Stage.FIRST_KEY_FRAME])
+def test_media_without_an_answer_is_named(stage: Stage) -> None:
+    """A 200 whose Content-Length is too long over TCP never ends, and the device sends all the same (Q2)."""
+    assert "sends media but no answer" in unanswered(stage, peer="device 1", waited=18.0)
+
+
+async def test_an_answer_without_a_media_description_is_named_when_no_media_come() -> None:
+    world = World(answers=[b""], reaches=())
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="no media description"):
+            await sessions.open_live(KEY, user="a", transport="udp")
 
 
 async def test_no_rtp_after_the_answer_ends_with_bye_and_a_hint_at_the_firewall() -> None:

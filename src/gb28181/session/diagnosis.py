@@ -24,6 +24,7 @@ _STUCK: Final[dict[Stage, str]] = {
 _REFUSED: Final[dict[int, str]] = {
     status: f"live.refused.{status}" for status in (400, 403, 404, 415, 480, 481, 486, 487, 488, 500, 503, 603)
 }
+_BEFORE_THE_ANSWER: Final = frozenset({Stage.RESERVED, Stage.INVITED, Stage.TRYING})
 
 
 def doubt(answer: SessionDescription, offered: MediaTransport) -> str:
@@ -57,6 +58,13 @@ def stuck(
         return say("live.stuck.doubtful", peer=peer, media=media, waited=waited, doubt=doubt)
     known = note or say("live.unknown_payload")
     return say(_STUCK[stage], peer=peer, media=media, transport=transport.upper(), waited=waited, note=known)
+
+
+def unanswered(stage: Stage, *, peer: str, waited: float) -> Text:
+    """Sentence for an INVITE without a final answer; media may have come all the same."""
+    if stage in _BEFORE_THE_ANSWER:
+        return stuck(stage, peer=peer, waited=waited)
+    return say("live.stuck.unanswered", peer=peer, waited=waited)
 
 
 def refused(status: int, reason: str, *, peer: str) -> Text:

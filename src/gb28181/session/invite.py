@@ -16,6 +16,7 @@ from gb28181.ports import Devices, Ingests, Receiver, Signalling
 from gb28181.session.diagnosis import doubt
 from gb28181.session.model import Dialog
 from gb28181.sip import sdp
+from gb28181.texts.text import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ class Invitation:
             answer = sdp.parse(body)
         except WireError:
             # A 200 without usable SDP: the port names the stream, media may well come (lenient in).
-            return Invited(dialog, transport, ssrc.value, route.remote, fallback=False)
+            unreadable = say("live.doubt.unreadable")
+            return Invited(dialog, transport, ssrc.value, route.remote, fallback=False, doubt=unreadable)
         media = Address(answer.host or route.remote.host, answer.port)
         value = answer.ssrc.value if answer.ssrc else ssrc.value
         fallback = transport == "tcp" and answer.transport == "udp"

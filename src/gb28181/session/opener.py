@@ -14,7 +14,7 @@ from gb28181.errors import Gb28181Error, MediaRefused, NoPicture, PeerTimeout, U
 from gb28181.ids import Ssrc
 from gb28181.messages import EndCause
 from gb28181.ports import Devices, Ingests, Receiver, Signalling
-from gb28181.session.diagnosis import refused, stuck
+from gb28181.session.diagnosis import refused, stuck, unanswered
 from gb28181.session.dialogs import Dialogs
 from gb28181.session.invite import Invitation, Invited
 from gb28181.session.model import Stage
@@ -202,7 +202,7 @@ class Opener:
             raise _Moved from None
         except PeerTimeout:
             waited = asyncio.get_running_loop().time() - started
-            said = stuck(stream.stage, peer=peer, waited=waited)
+            said = unanswered(stream.stage, peer=peer, waited=waited)
             raise NoPicture(said, stage=stream.stage, detail={"waited_s": round(waited, 1)}) from None
         except Unreachable as failure:
             raise NoPicture(str(failure), stage=Stage.RESERVED, detail={"peer": str(route.remote)}) from None

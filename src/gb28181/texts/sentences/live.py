@@ -29,6 +29,12 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media}没有收到 {transport} 媒体数据：请检查防火墙是否放行此端口，"
         "以及设备能否访问告知它的收流地址（media.advertise）",
     ),
+    "live.stuck.unanswered": (
+        "{peer} sends media but no answer to the INVITE that can be read came within {waited:.0f} s: look at its answer among "
+        "its SIP messages; over TCP a wrong Content-Length hides it",
+        "{peer}已发送媒体数据，但 {waited:.0f} 秒内没有收到可读的 INVITE 应答：请在 SIP 消息中查看其应答；"
+        "TCP 方式下 Content-Length 有误会使应答无法读取",
+    ),
     "live.stuck.doubtful": (
         "{peer} accepted the INVITE and no media arrived at {media} within {waited:.0f} s: {doubt}",
         "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media}没有收到媒体数据：{doubt}",
@@ -51,6 +57,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "live.stuck.first_key_frame": ("the stream runs", "码流正常"),
     "live.unknown_payload": ("unknown payload", "负载类型不明"),
     # Why media may never come after this answer (quirks Q89, Q90)
+    "live.doubt.unreadable": (
+        "its answer has no media description that can be read: look at the 200 OK among its SIP messages, and update its firmware",
+        "设备的应答中没有可读的媒体描述（SDP）：请在 SIP 消息中查看 200 OK，并升级设备固件",
+    ),
     "live.doubt.port_zero": (
         "its answer refuses the media (port 0): the channel has no picture, or the device serves no more streams",
         "设备应答的媒体端口为 0，即拒绝发送媒体：此通道没有视频，或设备的并发路数已满",
