@@ -41,11 +41,29 @@ def test_every_key_in_the_file_has_a_comment_above_it_or_above_its_neighbour() -
         ("GB28181__SIP__SERVER_ID", "123", "sip.server_id"),
         ("GB28181__MEDIA__PORTS", "9-3", "1024"),
         ("GB28181__PORT", "1", "GB28181__SECTION__KEY"),
+        ("GB28181__LOG__LEVEL", "loud", "log.level.*'debug'.*not 'loud'"),
+        ("GB28181__RECORDING__VOLUMES", "/a,/b,/a/", "/a .*name separate ones"),
+        ("GB28181__RECORDING__VOLUMES", "/a,/a/b", "lie in each other"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_the_remedy(name: str, value: str, said: str) -> None:
     with pytest.raises(Invalid, match=said):
         load(None, {name: value})
+
+
+def test_an_empty_path_is_no_volume(tmp_path: Path) -> None:
+    file = tmp_path / "conf.toml"
+    file.write_text('[recording]\nvolumes = [""]\n')
+    with pytest.raises(Invalid, match="empty path"):
+        load(file, {})
+
+
+def test_a_wrong_password_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "conf.toml"
+    file.write_text('[admin]\npassword = ["geheim"]\n')
+    with pytest.raises(Invalid, match=r"admin\.password") as raised:
+        load(file, {})
+    assert "geheim" not in str(raised.value)
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -177,6 +177,15 @@ class RecordingSettings(_Section):
             object.__setattr__(self, "segment_max_seconds", self.segment_seconds * 1.2)
         if self.low_mark > self.high_mark:
             raise ValueError(f"low_mark {self.low_mark} is above high_mark {self.high_mark}")
+        roots = [Path(volume).absolute() for volume in self.volumes]
+        for place, (volume, root) in enumerate(zip(self.volumes, roots, strict=True)):
+            if not volume.strip():
+                raise ValueError("volumes holds an empty path; leave it out, or name a folder")
+            # Two writers in one folder would adopt and delete each other's files.
+            if other := next(
+                (known for known in roots[:place] if known == root or known in root.parents or root in known.parents), None
+            ):
+                raise ValueError(f"volumes {root} and {other} are one folder or lie in each other; name separate ones")
         return self
 
 
@@ -297,7 +306,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(entry["loc"], entry["type"], entry["msg"], origin) for entry in error.errors()]
+        lines = [_explain(entry["loc"], entry["type"], entry["msg"], origin, seen=entry["input"]) for entry in error.errors()]
         raise Invalid(say("start.config", faults=together(lines))) from None
 
 
@@ -311,12 +320,19 @@ def restore(text: str) -> Settings:
     return Settings.model_validate(json.loads(text))
 
 
-def _explain(location: tuple[int | str, ...], kind: str, message: str, origin: Mapping[tuple[str, ...], str]) -> str:
+_SECRET: Final = frozenset({"password", "url"})
+
+
+def _explain(
+    location: tuple[int | str, ...], kind: str, message: str, origin: Mapping[tuple[str, ...], str], *, seen: object
+) -> str:
     keys = tuple(str(part) for part in location)
     named = ".".join(keys)
     if keys in origin:
         named = say("start.config_origin", key=named, variable=origin[keys])
     if kind != "extra_forbidden":
+        if len(keys) > 1 and not _SECRET.intersection(keys):
+            message += f", not {repr(seen)[:80]}"
         return say("start.config_value", key=named, fault=message)
     if len(keys) == 1:
         known = list(Settings.model_fields)
