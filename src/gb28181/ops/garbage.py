@@ -1,9 +1,9 @@
 """Pauses of the garbage collector: kept short however many devices and channels are in memory.
 
 A full collection looks at every object: with 200,000 channels it stops the loop for a quarter of a second, several times while
-they arrive. When one took long, what survived it is set aside (`gc.freeze`), so that the next looks at what is new; memory without
-cycles is given back at once as ever. What was set aside and died in a cycle meanwhile is found a few times a day. So a short
-collection sets nothing aside: calls and requests under way would pile up there, several per cent of the memory an hour.
+they arrive. When one took long, what survived it is set aside (`gc.freeze`), so that the next looks at what is new; memory
+without cycles is given back at once as ever. What was set aside and died in a cycle meanwhile is found a few times a day. So a
+short collection sets nothing aside: calls and requests under way would pile up there, several per cent of the memory an hour.
 """
 
 from __future__ import annotations
