@@ -292,6 +292,19 @@ async def test_stream_without_pictures_is_explained(make_world, monkeypatch):
         assert "no program stream" in error["message"]
 
 
+async def test_stream_of_sound_alone_is_explained(make_world, monkeypatch):
+    monkeypatch.setattr("gb28181.edge.channel.PICTURE_S", 0.5)
+    world = await make_world()
+    opening = asyncio.ensure_future(world.client.get(world.live()))
+    await world.ingest.watched.wait()
+    pack = bytes.fromhex("000001ba440004000401013883f8 000001c000a8 80800521000101f9") + b"\xd5" * 160
+    for _ in range(10):
+        world.ingest.send(pack)
+    async with await opening as answer:
+        assert answer.status == 503
+        assert "sound and no pictures" in (await answer.json())["error"]["message"]
+
+
 async def test_websocket_without_a_stream_is_closed_with_the_reason(make_world, monkeypatch):
     monkeypatch.setattr("gb28181.edge.channel.FIRST_S", 0.3)
     world = await make_world(ingest=False)

@@ -79,6 +79,7 @@ class LiveChannel:
         self._gop: list[Picture | Sound] = []
         self._gop_bytes = 0
         self._sound = SoundTrack()
+        self._hears = False  # sound came, before the first picture too
         self._prelude: list[Picture | Sound] | None = None  # pictures that wait for the first sound
         self._prelude_over: asyncio.TimerHandle | None = None
         self._parser = PsParser()
@@ -209,6 +210,7 @@ class LiveChannel:
         self._parser = PsParser()
         self._needs_key = True
         self._sets = None
+        self._hears = False
         self._timeline.restart()
 
     # --- what an ingest says (Watcher) -----------------------------------------------------------------------------
@@ -343,6 +345,7 @@ class LiveChannel:
         return data
 
     def _hear(self, unit: AccessUnit) -> None:
+        self._hears = True
         at = None if self._needs_key else self._timeline.place(unit.pts_90k, unit.at_us)
         if at is None:
             return
@@ -427,7 +430,7 @@ class LiveChannel:
         if parser.codec in ("svac", "mpeg4", "mpeg2"):
             return say("live.codec", codec=parser.codec)
         if not parser.codec:
-            return say("live.no_parameter_sets")
+            return say("live.sound_only" if self._hears else "live.no_parameter_sets")
         return say("live.no_key_frame")
 
 

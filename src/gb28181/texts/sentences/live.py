@@ -203,6 +203,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "media arrives without parameter sets: switch stream encryption off in the camera",
         "收到媒体数据，但没有参数集：请在摄像机上关闭码流加密",
     ),
+    "live.sound_only": (
+        "the camera sends sound and no pictures: switch video on in its stream, or look whether the channel is one of sound",
+        "摄像机只发送声音，没有图像：请在其码流中启用视频，或确认该通道是否为音频通道",
+    ),
     "live.no_key_frame": (
         "media arrives but no key frame: shorten the camera's key frame interval",
         "收到媒体数据，但没有关键帧：请减小摄像机的 I 帧间隔",
