@@ -167,6 +167,7 @@ def test_a_database_that_another_program_holds_is_named(tmp_path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         status, said = serve(tmp_path / "data")
     connection.close()
+    connection.close()
     assert status == 2
     assert "Another program has the file open" in said
 

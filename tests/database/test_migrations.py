@@ -5,6 +5,7 @@ import importlib.resources
 import json
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -66,12 +67,12 @@ async def test_faults_and_switches_of_devices_survive_the_way_there_and_back(url
 
 
 async def test_failed_migration_leaves_no_trace(tmp_path):
-    with sqlite3.connect(tmp_path / "a.db") as other:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as other:
         other.execute("CREATE TABLE users (x)")  # the migration creates other tables before it meets this one
     async with Database(sqlite_url(tmp_path / "a.db")) as database:
         with pytest.raises(StorageError, match="users already exists"):
             await database.migrate()
-    with sqlite3.connect(tmp_path / "a.db") as other:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("users",)]
 
 

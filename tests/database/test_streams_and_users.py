@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 
 from gb28181.accounts.model import User
 from gb28181.database import Database, sqlite_url
@@ -27,7 +28,7 @@ async def test_stream_is_committed_when_the_call_returns(tmp_path):
     async with Database(sqlite_url(tmp_path / "a.db"), flush_ms=60_000) as database:
         await database.migrate()
         await database.save_stream(stream())
-        with sqlite3.connect(tmp_path / "a.db") as other:
+        with closing(sqlite3.connect(tmp_path / "a.db")) as other:
             assert other.execute("SELECT stream_id FROM streams").fetchall() == [("s1",)]
 
 

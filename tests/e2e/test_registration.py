@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,14 @@ class Peer:
         )
 
 
-async def test_a_wrong_password_is_refused_from_the_third_with_403_and_no_device_appears(server: Platform) -> None:
-    peer = Peer(server.sip_port, "34020000001320900001")
+@pytest.fixture
+def peer(server: Platform) -> Iterator[Peer]:
+    made = Peer(server.sip_port, "34020000001320900001")
+    with made.socket:
+        yield made
+
+
+async def test_a_wrong_password_is_refused_from_the_third_with_403_and_no_device_appears(server: Platform, peer: Peer) -> None:
     statuses = []
     status, answer = await asyncio.to_thread(peer.register)
     assert status == 401
@@ -121,8 +127,8 @@ async def test_a_wrong_password_is_refused_from_the_third_with_403_and_no_device
     assert "wrong" not in server.log.read_text().replace("wrong password", "").replace("wrong_password", "")
 
 
-async def test_a_nonce_that_we_did_not_issue_gets_401_with_a_new_one(server: Platform) -> None:
-    peer = Peer(server.sip_port, "34020000001320900002")
+async def test_a_nonce_that_we_did_not_issue_gets_401_with_a_new_one(server: Platform, peer: Peer) -> None:
+    peer.device = "34020000001320900002"
     _, answer = await asyncio.to_thread(peer.register)
     for _ in range(4):
         foreign = peer.authorization(answer, SIP_PASSWORD, nonce="0123456789abcdef0123456789abcdef")

@@ -186,6 +186,7 @@ def take_lock(folder: DataFolder) -> IO[str]:
     except OSError:
         handle.seek(0)
         pid = handle.read().strip() or "unknown"
+        handle.close()
         raise StorageError(say("start.data_locked", pid=pid, root=folder.root)) from None
     handle.truncate(0)
     handle.write(str(os.getpid()))

@@ -282,8 +282,8 @@ def test_a_recorder_that_is_killed_loses_no_closed_segment_and_at_most_a_gop_of_
     )
     told = dict(process.stdout.readline().split() for _ in range(segments))
     process.send_signal(signal.SIGKILL)
-    told |= dict(line.split() for line in process.stdout.read().splitlines() if len(line.split()[-1]) == 64)
-    process.wait()
+    rest, _ = process.communicate()
+    told |= dict(line.split() for line in rest.splitlines() if len(line.split()[-1]) == 64)
     adopted = recover(disk.volume, "ingest-0")
     rows = {row.path: row for row in rebuild(disk.volume)}
     assert {path: rows[path].sha256 for path in told} == told
