@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from gb28181 import __version__
 from gb28181.errors import Gb28181Error
 from gb28181.texts.language import of_terminal
-from gb28181.texts.text import packed, rendered
+from gb28181.texts.text import packed, rendered, say
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,17 +32,17 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; 0 when it ended as asked, 2 when it could not start."""
-    parser = argparse.ArgumentParser(prog="gb28181", description="Platform server for GB/T 28181 video networks.")
+    parser = argparse.ArgumentParser(prog="gb28181", description=_told(say("start.help")))
     parser.add_argument("--version", action="version", version=f"gb28181 {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="start the platform")
-    serve.add_argument("--config", type=Path, help="configuration file (default: conf/gb28181.toml where it exists)")
-    serve.add_argument("--data", type=Path, help="folder for everything that must be kept (default: ./data)")
-    serve.add_argument("--demo", action="store_true", help="also start simulated cameras; in a data folder of its own")
+    serve = commands.add_parser("serve", help=_told(say("start.help.serve")))
+    serve.add_argument("--config", type=Path, help=_told(say("start.help.config")))
+    serve.add_argument("--data", type=Path, help=_told(say("start.help.data")))
+    serve.add_argument("--demo", action="store_true", help=_told(say("start.help.demo")))
     serve.set_defaults(run=_serve)
 
-    sim = commands.add_parser("sim", help="simulate cameras and NVRs")
+    sim = commands.add_parser("sim", help=_told(say("start.help.sim")))
     sim.set_defaults(run=_sim)
     if (arguments or sys.argv[1:])[:1] == ["sim"]:  # only this command loads what simulating needs
         from gb28181.sim import cli
@@ -58,10 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except Gb28181Error as error:
-        print(f"gb28181: {rendered(str(error), of_terminal(os.environ))}", file=sys.stderr)
+        print(f"gb28181: {_told(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _told(text: str) -> str:
+    """In the language of this terminal."""
+    return rendered(text, of_terminal(os.environ))
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 
 from gb28181.accounts.rights import Right, demand, may
 from gb28181.alarm.model import AlarmAcknowledged, AlarmFlood, AlarmRaised, AlarmReset
-from gb28181.api.routing import SERVICES, bearer, session_of
+from gb28181.api.routing import SERVICES, bearer, language_of, session_of
 from gb28181.api.services import Services
 from gb28181.catalog.model import CatalogFinished, ChannelKey, ChannelsChanged, SubtreeChanged
 from gb28181.clock import rfc3339
@@ -41,7 +41,8 @@ from gb28181.ptz.model import PtzChanged
 from gb28181.recording.model import RecordingChanged, SegmentStored
 from gb28181.session.model import MediaFinished, StreamDown, StreamFailed, StreamUp
 from gb28181.subscription.model import SubscriptionChanged
-from gb28181.texts.text import say
+from gb28181.texts.language import Language
+from gb28181.texts.text import rendered, say
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class EventStream:
             # The reader is told when it misses nothing any more: what it asks for after this, it hears changes of.
             await _send(socket, {"type": "ready", "at": rfc3339(services.clock.utc())})
             async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(_write(services, token, queue, socket))
+                writer = tasks.create_task(_write(services, token, queue, socket, language_of(request)))
                 await _until_it_leaves(socket)
                 writer.cancel()
 
@@ -197,7 +198,9 @@ async def _first_message(socket: web.WebSocketResponse) -> str:
     raise Denied(_FIRST_MESSAGE)
 
 
-async def _write(services: Services, token: str, queue: asyncio.Queue[object], socket: web.WebSocketResponse) -> None:
+async def _write(
+    services: Services, token: str, queue: asyncio.Queue[object], socket: web.WebSocketResponse, language: Language
+) -> None:
     loop = asyncio.get_running_loop()
     check_at = 0.0
     while not socket.closed:
@@ -217,7 +220,7 @@ async def _write(services: Services, token: str, queue: asyncio.Queue[object], s
         if known is None or not may(caller, known[1]):
             continue
         try:
-            await _send(socket, {"type": known[0], "at": rfc3339(services.clock.utc()), **_fields(event)})
+            await _send(socket, {"type": known[0], "at": rfc3339(services.clock.utc()), **_fields(event, language)})
         except (TimeoutError, ConnectionError):
             await socket.close(code=_TRY_LATER, message=b"too slow")
             return
@@ -228,7 +231,7 @@ async def _send(socket: web.WebSocketResponse, event: dict[str, Any]) -> None:
         await socket.send_str(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
 
 
-def _fields(event: object) -> dict[str, Any]:
+def _fields(event: object, language: Language) -> dict[str, Any]:
     """The event's fields; a channel's key as its two identifiers. A list too long for a message is cut and says so."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(event):  # type: ignore[arg-type]  # every type in EVENTS is a dataclass
@@ -241,6 +244,8 @@ def _fields(event: object) -> dict[str, Any]:
                 out["truncated"] = True
         elif isinstance(value, datetime) or (field.name in ("start", "end") and isinstance(value, int)):
             out[field.name] = rfc3339(value)
+        elif isinstance(value, str):
+            out[field.name] = rendered(value, language)
         else:
             out[field.name] = value
     return out

@@ -168,4 +168,19 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "start.config_origin": ("{key} (from {variable})", "{key}（来自 {variable}）"),
     "start.config_near": ("unknown key {key}, did you mean {near}?", "未知的配置项 {key}，是否应为 {near}？"),
     "start.config_unknown": ("unknown key {key}, known are: {known}", "未知的配置项 {key}，已知的有：{known}"),
+    "start.help": ("Platform server for GB/T 28181 video networks.", "GB/T 28181 视频监控联网平台服务器。"),
+    "start.help.serve": ("start the platform", "启动平台"),
+    "start.help.config": (
+        "configuration file (default: conf/gb28181.toml where it exists)",
+        "配置文件（默认：conf/gb28181.toml，若存在）",
+    ),
+    "start.help.data": (
+        "folder for everything that must be kept (default: ./data)",
+        "数据目录，保存所有需要保留的内容（默认：./data）",
+    ),
+    "start.help.demo": (
+        "also start simulated cameras; in a data folder of its own",
+        "同时启动模拟摄像机；使用单独的数据目录",
+    ),
+    "start.help.sim": ("simulate cameras and NVRs", "模拟摄像机和录像机"),
 }
