@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -384,8 +384,10 @@ class SegmentStore(Protocol):
 
     async def last_segment(self, key: ChannelKey) -> Segment | None: ...
 
-    async def expired_segments(self, key: ChannelKey, before: int, *, limit: int) -> list[Segment]:
-        """Segments that ended before, oldest first."""
+    async def expired_segments(
+        self, key: ChannelKey, before: int, *, limit: int, volumes: Collection[str] | None = None
+    ) -> list[Segment]:
+        """Segments that ended before, oldest first; where `volumes` are given only of these."""
 
     async def oldest_segments(self, volume: str, *, limit: int) -> list[Segment]: ...
 

@@ -58,6 +58,8 @@ async def test_last_segment_is_the_one_that_began_last(database: Database):
 async def test_expired_segments_ended_before(database: Database):
     await database.add_segments([segment(0, 100), segment(100, 200), segment(200, 300)])
     assert [found.start for found in await database.expired_segments(KEY, 201, limit=10)] == [0, 100]
+    assert await database.expired_segments(KEY, 201, limit=10, volumes=["/other"]) == []
+    assert len(await database.expired_segments(KEY, 201, limit=10, volumes=["/other", "/v"])) == 2
     assert [found.start for found in await database.expired_segments(KEY, 201, limit=1)] == [0]
 
 

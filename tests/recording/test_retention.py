@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from gb28181.catalog.model import Channel
@@ -22,12 +23,17 @@ async def stored(world: World, *segments: Any) -> None:
     await service.store_segments(segments)
 
 
+def figures(*volumes: VolumeState) -> Statistics:
+    return Statistics(0, 0, 0.0, 0.0, 0, 0, volumes, ())
+
+
 def retention(world: World, now: int, *, just_started: bool = False, **settings: Any) -> RetentionService:
     """One that has run for a while, so that its clock is beyond suspicion, or one that was just started."""
     service = RetentionService(
         RecordingSettings(**settings), channels=world, ingests=world, store=world, bus=world.bus,  # type: ignore[arg-type]
         clock=At(NOW + now * SECOND),  # type: ignore[arg-type]
     )  # fmt: skip
+    world.bus.publish(figures(VolumeState("/v", 10_000, 9_000)))
     if not just_started:
         service._leaps.trusted_us(NOW + now * SECOND, asyncio.get_running_loop().time())
     return service
@@ -68,7 +74,7 @@ async def test_a_full_volume_gives_up_the_oldest_even_under_the_guarantee() -> N
     world = World(channels={key(): Channel(key())})
     await stored(world, *(closed(n * 300, n * 300 + 300, seq=n) for n in range(10)))
     service = retention(world, HOUR, min_free_mib=0)
-    world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
+    world.bus.publish(figures(VolumeState("/v", 10_000, 0)))
     await service.run_once()
     assert service.counters()["breached"] == 1
     assert world.segments[0].start > NOW
@@ -79,7 +85,7 @@ async def test_a_volume_with_room_gives_up_nothing() -> None:
     world = World(channels={key(): Channel(key())})
     await stored(world, closed(0, 300))
     service = retention(world, HOUR, min_free_mib=0)
-    world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 5_000),), ()))
+    world.bus.publish(figures(VolumeState("/v", 10_000, 5_000)))
     assert await service.run_once() == 0
 
 
@@ -106,7 +112,7 @@ async def test_a_leap_of_the_clock_keeps_no_full_volume_from_being_emptied() -> 
     world = World(channels={key(): Channel(key())})
     await stored(world, *(closed(n * 300, n * 300 + 300, seq=n) for n in range(10)))
     service = retention(world, 5000 * HOUR, just_started=True, min_free_mib=0)
-    world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
+    world.bus.publish(figures(VolumeState("/v", 10_000, 0)))
     assert 0 < await service.run_once() < 10
 
 
@@ -114,6 +120,16 @@ async def test_a_volume_that_runs_full_does_not_wait_for_the_next_pass() -> None
     world = World(channels={key(): Channel(key())})
     await stored(world, *(closed(n * 300, n * 300 + 300, seq=n) for n in range(10)))
     async with retention(world, HOUR, min_free_mib=0), asyncio.timeout(20):
-        world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (VolumeState("/v", 10_000, 0),), ()))
+        world.bus.publish(figures(VolumeState("/v", 10_000, 0)))
         while not world.deleted:
             await asyncio.sleep(0)
+
+
+async def test_recordings_on_a_volume_that_is_away_keep_no_others_from_going() -> None:
+    world = World(channels={key(): Channel(key())})
+    away = [replace(closed(n, n + 1, seq=n), volume="/gone") for n in range(600)]
+    await stored(world, *away, closed(600, 900))
+    service = retention(world, 400 * HOUR)
+    world.bus.publish(figures(VolumeState("/v", 10_000, 9_000), VolumeState("/gone", 0, 0, error="not mounted")))
+    assert await service.run_once() == 1
+    assert {segment.volume for segment in world.segments} == {"/gone"}

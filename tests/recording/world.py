@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,8 +156,11 @@ class World:
     async def last_segment(self, which: ChannelKey) -> Segment | None:
         return max((s for s in self.segments if s.key == which), key=lambda s: s.end, default=None)
 
-    async def expired_segments(self, which: ChannelKey, before: int, *, limit: int) -> list[Segment]:
-        return [s for s in self.segments if s.key == which and s.end < before][:limit]
+    async def expired_segments(
+        self, which: ChannelKey, before: int, *, limit: int, volumes: Collection[str] | None = None
+    ) -> list[Segment]:
+        old = [s for s in self.segments if s.key == which and s.end < before]
+        return [s for s in old if volumes is None or s.volume in volumes][:limit]
 
     async def oldest_segments(self, volume: str, *, limit: int) -> list[Segment]:
         return sorted((s for s in self.segments if s.volume == volume), key=lambda s: s.start)[:limit]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -135,13 +135,17 @@ class SegmentRows(Rows):
             found = await _segments(connection, newest)
             return found[0] if found else None
 
-    async def expired_segments(self, key: ChannelKey, before: int, *, limit: int) -> list[Segment]:
+    async def expired_segments(
+        self, key: ChannelKey, before: int, *, limit: int, volumes: Collection[str] | None = None
+    ) -> list[Segment]:
         async with self._engines.reading() as connection:
             track = await tracks.track(connection, key)
             if track is None:
                 return []
             # What ended before also began before: the index by start bounds the search at both ends.
             old = _SELECT.where(_s.track_id == track.track_id, _s.start_us < before, _s.end_us < before)
+            if volumes is not None:
+                old = old.where(_v.root.in_(volumes))
             return await _segments(connection, old.order_by(_s.start_us, _s.segment_id).limit(limit))
 
     async def oldest_segments(self, volume: str, *, limit: int) -> list[Segment]:

@@ -83,9 +83,11 @@ class RetentionService:
         """One pass over all channels and volumes; returns how many segments were removed."""
         removed = 0
         await self._look_at_the_clock()
-        for key in await self._store.recorded_channels():
+        # What lies on a volume that is away waits for it, and keeps nothing of the others from going.
+        there = [state.volume for state in self.volumes() if not state.error]
+        for key in await self._store.recorded_channels() if there else ():
             before = self._trusted_us - self._keep_us(key)
-            while page := await self._store.expired_segments(key, before, limit=_PAGE):
+            while page := await self._store.expired_segments(key, before, limit=_PAGE, volumes=there):
                 gone = await self._remove(page)
                 removed += gone
                 if gone < len(page):
