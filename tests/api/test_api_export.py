@@ -41,6 +41,20 @@ async def test_export_redirects_to_a_signed_link_of_just_this_range(world: World
         check(world, url, "export", f"{D1}/{C1}/10000-3600002.{kind}")
 
 
+async def test_head_asks_before_a_download_as_get_does(world: World):
+    """RFC 9110 §9.1: download programs ask so for the size of what they are to fetch."""
+    known = {"Authorization": f"Bearer {world.tokens['viewer']}"}
+    async with world.client.head(f"/api/v1{EXPORT}", params=RANGE, headers=known, allow_redirects=False) as answer:
+        assert answer.status == 307
+        assert urlsplit(answer.headers["Location"]).path.endswith(".mp4")
+    async with world.client.head("/api/v1/devices", headers=known) as answer:
+        assert (answer.status, answer.content_type, await answer.read()) == (200, "application/json", b"")
+    async with world.client.head("/api/v1/devices") as answer:
+        assert answer.status == 401
+    async with world.client.head("/api/v1/users", headers=known) as answer:
+        assert answer.status == 403
+
+
 async def test_the_audit_tells_the_range_as_every_time_is_told(world: World):
     east = {"start": "1970-01-01T08:00:10+08:00", "end": "1970-01-01T08:01:00+08:00"}
     await world.call("POST", EXPORT, json=east)

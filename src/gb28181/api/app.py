@@ -113,7 +113,9 @@ def create_api(services: Services, *, max_body_bytes: int = 1 << 20) -> web.Appl
         return web.Response(body=services.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     for endpoint in ROUTES:
-        app.router.add_route(endpoint.method, PREFIX + endpoint.path, bind(endpoint))
+        methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
+        for method in methods:
+            app.router.add_route(method, PREFIX + endpoint.path, bind(endpoint))
     app.router.add_get("/health", bind(access.health))
     app.router.add_get("/metrics", serve_metrics)
     app.router.add_get(f"{PREFIX}/events", events.serve, allow_head=False)
