@@ -21,7 +21,10 @@ def api() -> web.Application:
         answer = web.WebSocketResponse()
         await answer.prepare(request)
         async for message in answer:
-            if message.data == "close":
+            if message.data == "vanish":
+                assert request.transport is not None
+                request.transport.abort()
+            elif message.data == "close":
                 await answer.close(code=4001, message=b"enough")
             elif message.type == WSMsgType.TEXT:
                 await answer.send_str(message.data.upper())
@@ -146,6 +149,15 @@ async def test_websocket_passes_both_ways_and_keeps_its_close_code(make_world):
         await socket.send_str("close")
         ended = await socket.receive(timeout=10)
         assert (socket.close_code, ended.extra) == (4001, "enough")
+
+
+async def test_control_that_dies_ends_a_websocket_with_a_code_that_may_be_sent(make_world):
+    """1006 is for noting a connection that broke, never for sending: browsers take it for a broken frame (RFC 6455 §7.4.1)."""
+    world = await make_world(api=api())
+    async with world.client.ws_connect(f"{world.url}/api/v1/events?token=good") as socket:
+        await socket.send_str("vanish")
+        ended = await socket.receive(timeout=10)
+        assert (ended.type, ended.data) == (WSMsgType.CLOSE, 1001)
 
 
 async def test_websocket_refused_by_control_is_refused(make_world):

@@ -46,6 +46,8 @@ _CONNECT_S: Final = 3.0
 #: Longer than control takes for its slowest answer: an INVITE and the wait for the first key frame.
 _ANSWER_S: Final = 90.0
 _ENDS: Final = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
+#: Close codes that only note how a connection ended (RFC 6455 §7.4.1): no code, broken, no TLS.
+_NEVER_SENT: Final = (1005, 1006, 1015)
 _MAX_MESSAGE: Final = 1 << 20
 _UNAVAILABLE: Final = "control_unavailable"
 _AWAY: Final = say("server.control_away")
@@ -216,4 +218,5 @@ async def _pump(source: _Socket, target: _Socket) -> None:
             elif message.type == WSMsgType.BINARY:
                 await target.send_bytes(message.data)
         reason = message.extra or "" if message.type == WSMsgType.CLOSE else ""
-    await target.close(code=source.close_code or 1001, message=reason.encode())
+    code = source.close_code
+    await target.close(code=1001 if code is None or code in _NEVER_SENT else code, message=reason.encode())

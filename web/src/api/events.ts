@@ -1,6 +1,6 @@
 /** Changes told by the server; while its WebSocket is down, a poll each 10 s stands in. */
 import { onBeforeUnmount, onMounted, ref, watch } from 'vue'
-import { delayAfter } from '../live/backoff.ts'
+import { soonAfter } from '../live/backoff.ts'
 import { forgetLogin, token } from './client.ts'
 
 export interface ServerEvent {
@@ -46,7 +46,7 @@ function connect(): void {
     socket = null
     isLive.value = false
     if (closed.code === UNAUTHENTICATED) forgetLogin()
-    if (token.value) retry = window.setTimeout(connect, delayAfter(++failures) * 1000)
+    if (token.value) retry = window.setTimeout(connect, soonAfter(++failures) * 1000)
   }
 }
 

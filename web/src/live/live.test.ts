@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { STAGES } from '../api/types.ts'
 import zh from '../i18n/zh.json' with { type: 'json' }
-import { delayAfter } from './backoff.ts'
+import { delayAfter, soonAfter } from './backoff.ts'
 import { filled, layoutOf, queryOf, type ChannelKey } from './layout.ts'
 import { isFinal, playerReasonOf, reasonOf, type Failure } from './reasons.ts'
 
@@ -11,6 +11,7 @@ const key = (number: number): ChannelKey => ({ device_id: `d${number}`, channel_
 
 test('pauses double and stay bounded', () => {
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7, 1000].map(delayAfter), [1, 2, 4, 8, 16, 30, 30, 30])
+  assert.deepEqual([1, 2, 3, 4, 1000].map(soonAfter), [1, 2, 4, 5, 5])
 })
 
 test('each stage has a sentence of its own', () => {
