@@ -216,7 +216,7 @@ class Supervisor:
         self._failure: Unavailable | None = None
 
     async def run(self, on_ready: Callable[[Started], Any]) -> None:
-        """Starts everything and keeps it running until SIGTERM or SIGINT.
+        """Starts everything and keeps it running until SIGTERM or SIGINT; a terminal that is closed (SIGHUP) ends nothing.
 
         Raises:
             Unavailable: A part could not start at all; says why, in the words of that part.
@@ -225,6 +225,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        # Whoever closes the terminal does not mean to stop recording; the children inherit it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for name in ("control.ready", "edge.port"):
             (self._folder.run / name).unlink(missing_ok=True)
         tasks = [
