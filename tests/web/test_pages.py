@@ -129,7 +129,7 @@ async def test_a_tab_that_is_older_than_the_server_finds_its_pages(seat: Seat):
     lost = re.compile(r"/assets/DevicesPage-.*\.js")
     await seat.page.route(lost, lambda route: route.fulfill(status=404, body="{}"), times=1)
     await seat.page.get_by_role("link", name="设备", exact=True).click()
-    await expect(seat.page.get_by_text("添加设备")).to_be_visible()
+    await expect(seat.page.get_by_test_id("add-device")).to_be_visible()
 
 
 async def test_the_zone_of_the_times_is_told(seat: Seat):
