@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from gb28181.config import Settings
 from gb28181.control.paths import DataFolder
 from gb28181.control.supervisor import ingest_start
-from gb28181.frames import FrameReader, encode, to_json
+from gb28181.frames import FrameReader, encode, from_json, to_json
+from gb28181.ingest_start import IngestStart
 from gb28181.messages import (
     Acknowledge,
     Attach,
@@ -160,6 +161,11 @@ class IngestProcess:
         }
         self._clients: list[Client] = []
         self.process: subprocess.Popen[bytes] | None = None
+
+    def record_to(self, *volumes: Path) -> None:
+        """From its next start on, in place of its one volume."""
+        start = from_json(IngestStart, self._arguments["start"])
+        self._arguments["start"] = to_json(dataclasses.replace(start, volumes=tuple(map(str, volumes)))).decode()
 
     def start(self) -> IngestProcess:
         self.process = subprocess.Popen([sys.executable, "-c", _RUN, json.dumps(self._arguments)])

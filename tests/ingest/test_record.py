@@ -434,9 +434,9 @@ def test_orders_said_twice_change_nothing(ingest: Start) -> None:
 
 def test_rotten_volume_leaves_the_good_one(ingest: Start, footage: bytes, tmp_path: Path) -> None:
     (tmp_path / "rotten").write_text("no folder")
-    running = ingest(recording={"volumes": []})
+    running = ingest()
     running.close()
-    running._arguments["volumes"] = [str(tmp_path / "rotten"), str(running.volume)]
+    running.record_to(tmp_path / "rotten", running.volume)
     control = running.start().client().attach()
     port = control.open("s1")
     control.record("s1")
