@@ -84,6 +84,8 @@ def together(texts: Sequence[str]) -> str:
 
 def reason_of(error: OSError) -> str:
     """Why a call of the system failed; in both languages what disks and networks mostly say."""
+    if isinstance(error.strerror, Text):
+        return error.strerror  # ours, and it says more
     name = f"system.{errno.errorcode.get(error.errno or 0, '')}"
     return say(name) if name in SENTENCES else error.strerror or str(error)
 

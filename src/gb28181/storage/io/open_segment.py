@@ -24,6 +24,7 @@ from gb28181.storage.io.volume import OPEN, Volume, claim
 from gb28181.storage.io.watch import CallWatch
 from gb28181.storage.manifest import ManifestRow
 from gb28181.storage.segment import IDX, PART, PS, SegmentName
+from gb28181.texts.text import say
 
 _WRITEBACK_BYTES: Final = 8 << 20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -53,7 +54,7 @@ class Place:
             OSError: It is not there, or something else is.
         """
         if os.stat(self.volume.root).st_dev != self.device:
-            raise OSError(errno.ENODEV, "another file system is mounted here now; mount the volume and restart")
+            raise OSError(errno.ENODEV, say("storage.covered"))
 
     def make_folders(self, name: SegmentName) -> None:
         """The day's folder, and whatever else of the volume an operator removed."""

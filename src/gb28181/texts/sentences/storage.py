@@ -23,6 +23,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "If it comes back as another device, restart the server",
         "录像存储卷 {root} 已不在，其位置上是别的文件系统：请重新挂载该磁盘；若设备号已变，请重启服务器",
     ),
+    "storage.covered": (
+        "another file system is mounted here now; mount the volume and restart",
+        "此处现在挂载的是另一个文件系统；请挂载原来的存储卷后重启",
+    ),
     "storage.not_mounted": (
         "recording volume {root} is not mounted: it used to be on a disk of its own, now nothing of it is there. Mount "
         "the disk; it is taken into use at once. If the recordings are to lie on this disk from now on, remove {root} "
