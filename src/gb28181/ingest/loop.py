@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _CHECK_S: Final = 0.25
 _STATISTICS_S: Final = 5.0
-_GIVE_BACK_S: Final = 60.0
+_GIVE_BACK_S: Final = 10.0
 _OVERLOADED_TICK_S: Final = 0.080
 _RECOVERED_AFTER: Final = 25
 

@@ -24,6 +24,6 @@ _TRIM: Final = _trimmer()
 
 
 def give_back() -> None:
-    """Returns whole free pages, in about a millisecond; does nothing where the C library is another one."""
+    """Returns whole free pages, in one to twenty milliseconds; does nothing where the C library is another one."""
     if _TRIM is not None:
         _TRIM(0)
