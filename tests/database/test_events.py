@@ -13,6 +13,7 @@ from gb28181.database import Database
 from gb28181.ids import DeviceId
 from gb28181.position.model import Position
 from gb28181.subscription.model import Subscription, SubscriptionKey, Topic, Wish
+from gb28181.texts.text import rendered, say
 from tests.database.database_samples import AT, CAMERA, DEVICE, KEY, device, stream
 
 OTHER = DeviceId("34020000001110000002")
@@ -79,6 +80,14 @@ async def test_a_subscription_comes_back_with_its_wish_and_dialog(database: Data
     database.save_subscription(plain)
     await written(database)
     assert sorted(await database.load_subscriptions(), key=lambda found: found.key.device_id) == [subscription(), plain]
+
+
+async def test_why_a_subscription_fails_is_kept_in_both_languages(database: Database):
+    database.save_subscription(subscription(reason=say("device.subscribe_answered", status=489, reason="Bad Event")))
+    await written(database)
+    (found,) = await database.load_subscriptions()
+    assert found.reason == "SUBSCRIBE was answered 489 Bad Event"
+    assert rendered(found.reason, "zh") == "订阅请求被设备应答 489 Bad Event"
 
 
 async def test_the_last_state_of_a_subscription_wins_and_goes_with_its_device(database: Database):

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gb28181.sip.subscription import MAX_EXPIRES_S, SubscriptionState, parse_state
+from gb28181.errors import SubscriptionRefused
+from gb28181.sip.message import Response
+from gb28181.sip.subscription import MAX_EXPIRES_S, SubscriptionState, check_accepted, parse_state
+from gb28181.texts.text import rendered
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,11 @@ def test_any_state_is_read_without_an_error(text: str) -> None:
     state = parse_state(text)
     assert state.state
     assert state.expires_s is None or 0 <= state.expires_s <= MAX_EXPIRES_S
+
+
+@pytest.mark.parametrize(("reason", "told"), [("Bad Event", "订阅请求被设备应答 489 Bad Event"), ("", "订阅请求被设备应答 489")])
+def test_a_refusal_is_told_in_both_languages(reason: str, told: str) -> None:
+    with pytest.raises(SubscriptionRefused) as refusal:
+        check_accepted(Response(489, reason, ()))
+    assert str(refusal.value) == f"SUBSCRIBE was answered 489 {reason}".rstrip()
+    assert rendered(str(refusal.value), "zh") == told

@@ -18,6 +18,7 @@ from gb28181.manscdp.commands.position import MobilePositionQuery
 from gb28181.manscdp.commands.ptz import PTZPositionQuery
 from gb28181.ports import SipResponse
 from gb28181.subscription.model import Topic, Wish
+from gb28181.texts.text import rendered
 from tests.fakes import CAMERA, DEVICE, HOME, FakeSubscriptionStore
 from tests.subscription.world import ALARM, World
 
@@ -396,6 +397,7 @@ async def test_one_that_its_device_rejects_is_remembered_as_refused() -> None:
         world.service.notified(world.notify(state="terminated;reason=rejected"), DEVICE, None)
         await world.wait(3600)
         assert world.view().subscription.state == "refused"
+        assert rendered(world.view().subscription.reason, "zh") == "设备终止了此订阅：rejected"
         assert len(world.sent) == 1
 
 

@@ -11,6 +11,7 @@ from gb28181.database.dialogs import dialog_in
 from gb28181.database.rows import Rows, microseconds, moment, text
 from gb28181.ids import DeviceId
 from gb28181.subscription.model import Subscription, SubscriptionKey, Topic, Wish
+from gb28181.texts.text import packed, unpacked
 
 
 class SubscriptionRows(Rows):
@@ -34,7 +35,7 @@ class SubscriptionRows(Rows):
             "expires_at": microseconds(subscription.expires_at),
             "registration": text(subscription.registration),
             "status": subscription.status,
-            "reason": text(subscription.reason),
+            "reason": text(packed(subscription.reason)),
             "failures": subscription.failures,
             "changed_at": microseconds(subscription.changed_at),
         }
@@ -52,7 +53,7 @@ def _subscription(row: sa.RowMapping) -> Subscription:
         expires_at=moment(row["expires_at"]),
         registration=row["registration"],
         status=row["status"],
-        reason=row["reason"],
+        reason=unpacked(row["reason"]),
         failures=row["failures"],
         changed_at=moment(row["changed_at"]),
     )

@@ -7,6 +7,7 @@ from typing import Final
 
 from gb28181.errors import SubscriptionRefused
 from gb28181.sip.message import Response
+from gb28181.texts.text import say
 
 #: Longest life that is asked for or believed, seconds.
 MAX_EXPIRES_S: Final = 30 * 86_400
@@ -46,8 +47,9 @@ def parse_state(text: str) -> SubscriptionState:
 def check_accepted(response: Response) -> None:
     """Raises: SubscriptionRefused: A final answer of 300 or more to SUBSCRIBE."""
     if response.status >= 300:
+        sentence = "device.subscribe_answered" if response.reason else "device.subscribe_bare"
         raise SubscriptionRefused(
-            f"SUBSCRIBE was answered {response.status} {response.reason}".rstrip(),
+            say(sentence, status=response.status, reason=response.reason),
             status=response.status,
             retry_after_s=_seconds(response.header("retry-after")) or 0,
             min_expires_s=_seconds(response.header("min-expires")) or 0,

@@ -218,7 +218,8 @@ class SubscriptionService:
 
     def _ended_by_device(self, entry: Entry, reason: str, retry_after_s: int) -> None:
         self._counters["ended_by_device"] += 1
-        now, said = self._monotonic(), f"the device has ended it: {reason}" if reason else "the device has ended it"
+        now = self._monotonic()
+        said = say("device.subscription_ended_because" if reason else "device.subscription_ended", reason=reason)
         if entry.is_busy:
             entry.is_fresh = entry.is_dirty = True
         elif not self._registry.wanted(entry.subscription).enabled:

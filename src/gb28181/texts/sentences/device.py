@@ -128,6 +128,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "uri {uri!r} is not the Request-URI {request_uri!r}",
         "摘要中的 uri {uri!r} 与 Request-URI {request_uri!r} 不一致",
     ),
+    "device.subscribe_answered": ("SUBSCRIBE was answered {status} {reason}", "订阅请求被设备应答 {status} {reason}"),
+    "device.subscribe_bare": ("SUBSCRIBE was answered {status}", "订阅请求被设备应答 {status}"),
+    "device.subscription_ended": ("the device has ended it", "设备终止了此订阅"),
+    "device.subscription_ended_because": ("the device has ended it: {reason}", "设备终止了此订阅：{reason}"),
     "device.refused.server_id": (
         "the device was set to server ID {seen}, ours is {ours}",
         "设备上填写的服务器编号为 {seen}，本平台为 {ours}",
