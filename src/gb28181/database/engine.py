@@ -142,7 +142,9 @@ def _sqlite(url: URL, *, synchronous: str, begin: str, size: int) -> AsyncEngine
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={synchronous}")
-        cursor.execute("PRAGMA cache_size=-16000")
+        # 2 MB: each connection has a cache of its own, that of the system they share. With 16 MB inserts took 8 % less, and the
+        # memory of control grew with the file for weeks.
+        cursor.execute("PRAGMA cache_size=-2000")
         cursor.close()
 
     @sa.event.listens_for(engine.sync_engine, "begin")
