@@ -349,7 +349,7 @@ def test_a_full_disk_fails_one_ticket_and_keeps_what_was_written(small_disk):
         writer.close(ticket, end_us=T0 + 1_000_000, end_cause="volume", lost=0, key_frames=0)
     # The write that failed is cut back, so that there is room for last rows and manifests.
     events = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len([event for event in events if isinstance(event, Closed)]) < 2 and time.monotonic() < deadline:
         events += writer.poll()
         time.sleep(0.01)
@@ -358,6 +358,27 @@ def test_a_full_disk_fails_one_ticket_and_keeps_what_was_written(small_disk):
     assert (small_disk.volume.root / f"{rows[keeps].path}.ps").read_bytes() == camera.sent
     assert rows[fills].bytes % (1 << 20) == 0
     assert not list(verify(small_disk.volume))
+
+
+def test_what_a_full_disk_said_stays_until_something_was_written_again(small_disk):
+    writer = small_disk.writer(sync_s=0.01)
+    fills, later = writer.open(DEVICE, CHANNEL, T0), writer.open(DEVICE, "34020000001310000002", T0)
+    for _ in range(8):
+        writer.append(fills, [b"z" * (1 << 20)])
+    until(writer, Failed)
+    deadline = time.monotonic() + 30
+    while writer._is_dirty:  # what was written before the fault is synced after it
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert "No space left" in writer.error
+    writer.close(fills, end_us=T0 + 1_000_000, end_cause="volume", lost=0, key_frames=0)
+    (closed,) = [event for event in until(writer, Closed) if isinstance(event, Closed)]
+    writer.delete(1, [closed.row.path])
+    until(writer, Deleted)
+    writer.append(later, [b"y" * 1000])
+    while writer.error:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def test_what_could_not_be_closed_on_a_full_disk_is_closed_when_there_is_room(small_disk):

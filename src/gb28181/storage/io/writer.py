@@ -127,7 +127,7 @@ class VolumeWriter:
     ) -> None:
         self.volume = volume
         self.error = ""
-        """What the disk said last, for people; "" after a sync that went well."""
+        """What the disk said last, for people; "" once something was written and synced after it."""
         self._writer_name = writer_name
         self._stall_bytes = stall_bytes
         self._sync_s = sync_s
@@ -153,6 +153,7 @@ class VolumeWriter:
         self._deletions: deque[_Deletion] = deque()
         self._unclosed: dict[int, tuple[Path, EndCause]] = {}
         self._is_dirty = False
+        self._wrote_since_error = False
         self._synced_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"writer {volume.root}", daemon=True)
 
@@ -284,6 +285,7 @@ class VolumeWriter:
         if what != self.error:
             logger.warning("volume failed", extra={"volume": str(self.volume.root), "error": str(error)})
         self.error = what
+        self._wrote_since_error = False
         return what
 
     def _begin(self) -> Place:
@@ -300,7 +302,8 @@ class VolumeWriter:
                 self._is_dirty = False
                 files = [ticket.segment.ps_fd for ticket in self._open.values() if ticket.segment and ticket.segment.ps_fd >= 0]
                 self._watch(posix.sync_volume, self._root_fd, files)
-                self.error = ""
+                if self._wrote_since_error:  # a sync of what was written before says nothing about a disk that is full now
+                    self.error = ""
             for number in list(self._unclosed):
                 self._guard(partial(self._close_late, number))
         if self._deletions:
@@ -324,7 +327,7 @@ class VolumeWriter:
             if not ticket.failed and ticket.segment is not None:
                 written = ticket.segment.write(data, rows)
                 ticket.written_at = accepted_at
-                self._is_dirty = True
+                self._is_dirty = self._wrote_since_error = True
                 ticket.size = ticket.segment.size
                 if written and not ticket.is_announced:
                     ticket.is_announced = True
