@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +133,50 @@ def test_stream_recovers_from_inserted_bytes(noise: bytes, place: int) -> None:
     first = [frame(rtp(n)) for n in range(5)]
     data = b"".join(first)[: 200 + place] + noise + b"".join(frame(rtp(n)) for n in range(10, 1400))
     assert packets_of([data[n : n + 1500] for n in range(0, len(data), 1500)])[-1] == rtp(1399)
+
+
+REQUEST = b"\xde\xad\xbe\xef GET / HTTP/1.1\r\n\r\n" + bytes(range(256))
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1500, 100_000])
+@pytest.mark.parametrize("garbage", [REQUEST, b"\xff\xf0\x80\x60" + bytes(20), b"\x00\x20\x80\x60" + bytes(400)])
+def test_garbage_that_looks_like_a_length_swallows_nothing(garbage: bytes, size: int) -> None:
+    wanted = [rtp(n, 1400) for n in range(200)]
+    data = garbage + b"".join(frame(one) for one in wanted)
+    framing = Framing()
+    got = packets_of([data[n : n + size] for n in range(0, len(data), size)], framing)
+    assert [one for one in got if one[8:12] == SSRC.to_bytes(4, "big")] == wanted
+    assert len(got) <= len(wanted) + 1
+    assert framing.resyncs <= 2
+
+
+@pytest.mark.parametrize("size", [900, 1500, 100_000])
+def test_garbage_in_the_middle_that_looks_like_a_frame_swallows_nothing(size: int) -> None:
+    before, after = [rtp(n, 1400) for n in range(20)], [rtp(n, 1400) for n in range(20, 200)]
+    data = b"".join(map(frame, before)) + REQUEST + b"".join(map(frame, after))
+    assert packets_of([data[n : n + size] for n in range(0, len(data), size)]) == before + after
+
+
+def test_header_that_stands_in_a_payload_by_chance_begins_no_frame() -> None:
+    """An SSRC of 0 is found in any payload."""
+    wanted = [rtp(n, 600, ssrc=0) for n in range(60)]
+    inside = b"\xf0\x00\x80\x60" + bytes(200)
+    data = b"".join(map(frame, wanted[:9])) + b"\xff" * 20 + inside * 3 + b"".join(map(frame, wanted[9:]))
+    assert packets_of([data[n : n + 700] for n in range(0, len(data), 700)]) == wanted
+
+
+def test_first_frames_of_a_camera_that_counts_nothing_are_taken() -> None:
+    wanted = [rtp(7, 300) for _ in range(9)]
+    data = b"".join(map(frame, wanted))
+    assert packets_of([data[n : n + 100] for n in range(0, len(data), 100)]) == wanted
+
+
+def test_sound_with_an_ssrc_of_its_own_comes_first() -> None:
+    wanted = [rtp(n, 160, ssrc=5 + n % 2, payload_type=8 if n % 2 else 96) for n in range(9)]
+    data = b"".join(map(frame, wanted))
+    assert packets_of([data[n : n + 100] for n in range(0, len(data), 100)]) == wanted
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=30))
+def test_nothing_found_keeps_no_more_than_a_frame(chunks: list[bytes]) -> None:
+    packets_of([b"\x17", *(chunk * 20 for chunk in chunks)])

@@ -2,11 +2,13 @@
 
 Invariant: chunking never changes the frames of a stream that is in order, and a complete frame never waits for the next one.
 A stream that lost its framing (quirk Q113: a camera that ignores partial writes) is searched for the next header with the
-known SSRC, or for the start of a pack; the connection is kept.
+known SSRC, or for packets that follow each other; the connection is kept. Nothing that only looks like a header is believed:
+what comes behind a frame has the last word about it, until an SSRC has come twice.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -25,7 +27,16 @@ _SHORTEST: Final = 8  # an RTCP receiver report without a block
 _JUDGED: Final = _PREFIX + 12
 _JUDGED_INTERLEAVED: Final = _INTERLEAVED_PREFIX + 12
 _FORGET_AFTER: Final = 64 << 10
-_PACK_STARTS: Final = (b"\x00\x00\x01\xba", b"\x00\x00\x01\xbb")
+#: Of bytes in which no SSRC is known so many are kept: frames of the usual size, and room to wait for more of them.
+_KEPT: Final = 48 << 10
+_MOST: Final = _KEPT + (_KEPT >> 2)
+#: Frames that are looked at to believe the first.
+_FOLLOWED: Final = 8
+_LONGEST_RTCP: Final = 4096
+_RTCP_FIRST: Final = 200
+_RTCP_LAST: Final = 204
+#: Where a frame may begin whose SSRC is not known: two bytes before version 2; no camera mixes more than three sources.
+_VERSION: Final = re.compile(rb"(?s)(?=..[\x80-\x83\x90-\x93\xa0-\xa3\xb0-\xb3])")
 
 
 class Framing:
@@ -38,7 +49,9 @@ class Framing:
     __slots__ = (
         "_candidate",
         "_discarded",
+        "_is_settled",
         "_payload_type",
+        "_search_at",
         "_ssrc",
         "is_interleaved",
         "is_lost",
@@ -51,6 +64,8 @@ class Framing:
         self._ssrc: int | None = None
         self._candidate: int | None = None
         self._payload_type = -1
+        self._is_settled = False  # the SSRC has come twice
+        self._search_at = 0  # bytes that must have come before searching them again is of use
         self._discarded = 0  # bytes thrown away since framing was lost
         self.is_lost = False
         self.is_interleaved = False  # the last frame had the longer prefix
@@ -61,14 +76,14 @@ class Framing:
     @property
     def steady_ssrc(self) -> int:
         """SSRC of the packets that are expected, each in the frame of RFC 4571; -1 while that is not known."""
-        return -1 if self._ssrc is None or self.is_lost or self.is_interleaved else self._ssrc
+        return -1 if self._ssrc is None or not self._is_settled or self.is_lost or self.is_interleaved else self._ssrc
 
     def scan(self, view: memoryview, begin: int, end: int, offsets: list[int], lengths: list[int]) -> int:
         """Appends offset and length of every complete packet in `view[begin:end]`; returns the first byte not used."""
         position = begin
         first = len(offsets)
         while end - position >= _JUDGED:
-            if not self.is_lost:
+            if self._is_settled and not self.is_lost:
                 position = self._run(view, position, end, offsets, lengths)
                 if end - position < _JUDGED:
                     break
@@ -108,76 +123,95 @@ class Framing:
     def _frame(self, view: memoryview, position: int, end: int) -> tuple[int, int]:
         """Prefix and length of the frame that begins here; a length of -1 says that none does, 0 that it is empty."""
         size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position)
-        if ssrc == self._ssrc and flags >> 6 == 2 and size >= _SHORTEST:
+        if ssrc == self._ssrc and self._is_settled and flags >> 6 == 2 and size >= _SHORTEST:
             return _PREFIX, size
+        prefix = _PREFIX
         if size >> 8 == _DOLLAR and size & 0xFF <= 3 and end - position < _JUDGED_INTERLEAVED:
             return _PREFIX, MAX_FRAME  # not enough to tell the two forms apart
         if size >> 8 == _DOLLAR and size & 0xFF <= 3 and view[position + 4] >> 6 == 2:
             size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position + 2)
-            self.is_interleaved = True
-            return _INTERLEAVED_PREFIX, self._judge(size, flags, kind, ssrc)
-        if size == 0:
+            prefix = _INTERLEAVED_PREFIX
+        elif size == 0:
             return _PREFIX, 0  # RFC 4571 §2: a keep-alive of some devices
-        return _PREFIX, self._judge(size, flags, kind, ssrc)
+        if not _is_header(size, flags, kind):
+            return prefix, -1
+        if prefix == _INTERLEAVED_PREFIX:
+            self.is_interleaved = True
+        if _RTCP_FIRST <= kind <= _RTCP_LAST or (ssrc == self._ssrc and self._is_settled):
+            return prefix, size
+        return prefix, size if self._admits(view, position, end, kind & 0x7F, ssrc) else -1
 
-    def _judge(self, size: int, flags: int, kind: int, ssrc: int) -> int:
-        """`size` where the header may be one of RTP or RTCP, else -1."""
-        if flags >> 6 != 2 or size < _SHORTEST:
-            return -1
-        if 200 <= kind <= 204:
-            return size
-        if size < 12:
-            return -1
-        payload_type = kind & 0x7F
+    def _admits(self, view: memoryview, position: int, end: int, payload_type: int, ssrc: int) -> bool:
+        """Whether the frame of an SSRC that is not known well is one, as far as the bytes behind it tell."""
+        _, is_broken, following = _follow(view, position, end)
+        if is_broken:
+            return False
+        if following > end:  # it is judged again when it is whole; packets do not hold packets
+            return self._search(view, position + 1, end) is None
         if self._ssrc is None:
             self._ssrc, self._payload_type = ssrc, payload_type
-        elif ssrc != self._ssrc:
+        elif ssrc == self._ssrc:
+            self._is_settled = True
+        elif payload_type == self._payload_type:
             # Another SSRC with the same payload type, twice, is a restarted encoder; audio may have one of its own.
-            if payload_type == self._payload_type:
-                if ssrc == self._candidate:
-                    self._ssrc = ssrc
-                self._candidate = ssrc
-            elif payload_type >= 24 and payload_type < 96:
-                return -1
-        return size
+            if ssrc == self._candidate:
+                self._ssrc = ssrc
+            self._candidate = ssrc
+        else:
+            return payload_type < 24 or payload_type >= 96
+        return True
 
     def _lose(self, view: memoryview, position: int, end: int, offsets: list[int], lengths: list[int], first: int) -> int:
         """Framing is lost at `position`; the frame before may have swallowed the next header, so it is searched too."""
         self.resyncs += 1
         self.is_lost = True
+        self._search_at = 0
         if is_sip(view[position : position + 13]):
             self.saw_sip = True
         if len(offsets) > first and self._ssrc is not None:
-            inside = self._find_ssrc(view, offsets[-1] + 12, min(end, position + _JUDGED_INTERLEAVED))
-            if inside is not None:
+            inside = self._find_ssrc(view, offsets[-1] + 12, end)
+            if inside is not None and inside < position:
                 offsets.pop()
                 lengths.pop()
                 return inside
         return position
 
     def _search(self, view: memoryview, position: int, end: int) -> int | None:
-        """Where the next plausible frame begins."""
-        if self._ssrc is not None:
-            return self._find_ssrc(view, position, end)
+        """Where the next frame begins that those behind it bear out."""
+        found = self._find_ssrc(view, position, end) if self._ssrc is not None else None
+        size = end - position
+        if self._is_settled or found is not None or size < self._search_at:
+            return found
         data = bytes(view[position:end])
-        for start in _PACK_STARTS:
-            at = data.find(start)
-            while at >= 0:
-                if at >= _PREFIX + 12 and data[at - 12] >> 6 == 2:
-                    return position + at - 12 - _PREFIX
-                at = data.find(start, at + 1)
+        whole = memoryview(data)
+        for match in _VERSION.finditer(data):
+            at = match.start()
+            following = at + _PREFIX + (data[at] << 8 | data[at + 1])
+            ssrc = data[at + 10 : at + 14]
+            if ssrc not in (data[following + 10 : following + 14], data[following + 12 : following + 16]):
+                continue
+            begin = at + _PREFIX - self._prefix_before(data, at + _PREFIX)
+            if _follow(whole, begin, size, is_counted=True)[:2] == (True, False):
+                self._ssrc = None  # what was taken for it came once
+                self._search_at = 0
+                return position + begin
+        self._search_at = min(size + (size >> 2), _MOST)
         return None
 
     def _find_ssrc(self, view: memoryview, position: int, end: int) -> int | None:
-        """Where a header with the known SSRC and payload type has a length before it."""
+        """Where a header with the known SSRC and payload type has a length before it that leads to another header."""
         assert self._ssrc is not None
         wanted = self._ssrc.to_bytes(4, "big")
         data = bytes(view[position:end])
+        whole = memoryview(data)
         at = data.find(wanted, 10)
         while at >= 0:
             head = at - 8
             if data[head] >> 6 == 2 and data[head + 1] & 0x7F == self._payload_type:
-                return position + head - self._prefix_before(data, head)
+                begin = head - self._prefix_before(data, head)
+                _, is_broken, following = _follow(whole, begin, len(data))
+                if not is_broken and following <= len(data):
+                    return position + begin
             at = data.find(wanted, at + 1)
         return None
 
@@ -187,12 +221,13 @@ class Framing:
         return _INTERLEAVED_PREFIX if interleaved else _PREFIX
 
     def _discard(self, position: int, end: int) -> int:
-        """Nothing found: keeps only what could be the beginning of a header."""
-        rest = max(position, end - _JUDGED_INTERLEAVED + 1)
+        """Nothing found: keeps what may be a frame that is not whole."""
+        rest = end - _KEPT if end - position > _MOST else position
         self.skipped += rest - position
         self._discarded += rest - position
         if self._discarded >= _FORGET_AFTER:
             self._ssrc = None  # whatever sends now is not what we knew
+            self._is_settled = False
         return rest
 
     def _tail(self, view: memoryview, position: int, end: int, offsets: list[int], lengths: list[int]) -> int:
@@ -210,3 +245,47 @@ class Framing:
     @staticmethod
     def _is_short_rtcp(view: memoryview, position: int, size: int) -> bool:
         return size >= _SHORTEST and view[position] >> 6 == 2 and 200 <= view[position + 1] <= 204
+
+
+def _is_header(size: int, flags: int, kind: int) -> bool:
+    """Whether a packet of RTP or RTCP may begin so and have this length."""
+    if flags >> 6 != 2 or size < _SHORTEST:
+        return False
+    if _RTCP_FIRST <= kind <= _RTCP_LAST:
+        return size <= _LONGEST_RTCP
+    return size >= 12 + 4 * (flags & 15)
+
+
+def _follow(view: memoryview, position: int, end: int, *, is_counted: bool = False) -> tuple[bool, bool, int]:
+    """What the bytes from a frame's beginning tell about it.
+
+    Args:
+        is_counted: An SSRC that comes again must have the next sequence number.
+
+    Returns:
+        Whether an SSRC comes again with its payload type, whether before that something follows that is no frame, and where
+        the first frame ends (0: its header is none, or not whole).
+    """
+    seen: dict[tuple[int, int], int] = {}
+    first = 0
+    for _ in range(_FOLLOWED):
+        if end - position < _JUDGED:
+            break
+        size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position)
+        prefix = _PREFIX
+        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and end - position < _JUDGED_INTERLEAVED:
+            break
+        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and view[position + 4] >> 6 == 2:
+            size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position + 2)
+            prefix = _INTERLEAVED_PREFIX
+        if (size or not first) and not _is_header(size, flags, kind):
+            return False, True, first
+        position += prefix + size
+        first = first or position
+        if not size or _RTCP_FIRST <= kind <= _RTCP_LAST:
+            continue
+        before = seen.get((ssrc, kind & 0x7F))
+        if before is not None and (not is_counted or sequence == before + 1 & 0xFFFF):
+            return True, False, first
+        seen[ssrc, kind & 0x7F] = sequence
+    return False, False, first
