@@ -361,7 +361,7 @@ def test_a_full_disk_fails_one_ticket_and_keeps_what_was_written(small_disk):
 
 
 def test_what_a_full_disk_said_stays_until_something_was_written_again(small_disk):
-    writer = small_disk.writer(sync_s=0.01)
+    writer = small_disk.writer(sync_s=0.2)
     fills, later = writer.open(DEVICE, CHANNEL, T0), writer.open(DEVICE, "34020000001310000002", T0)
     for _ in range(8):
         writer.append(fills, [b"z" * (1 << 20)])
