@@ -3,6 +3,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from gb28181.accounts.model import User
 from gb28181.database import Database, sqlite_url
@@ -54,6 +58,36 @@ async def test_audit_is_kept(database: Database):
     async with database._engines.reading() as connection:
         rows = (await connection.exec_driver_sql("SELECT username, action, target FROM audit")).all()
     assert [tuple(row) for row in rows] == [("admin", "login", "设备")]
+
+
+async def test_a_call_that_is_cancelled_while_it_connects_leaves_no_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The thread of the driver opens the file whoever waits for it."""
+    opened: list[sqlite3.Connection] = []
+    closed: list[sqlite3.Connection] = []
+
+    class Counted(sqlite3.Connection):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            opened.append(self)
+
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *arguments, **named: connect(*arguments, **named, factory=Counted))
+    async with Database(sqlite_url(tmp_path / "gb28181.db")) as made:
+        await made.migrate()
+    for step in range(40):
+        async with Database(sqlite_url(tmp_path / "gb28181.db")) as database:
+            call = asyncio.ensure_future(database.load_streams())
+            await asyncio.sleep(step / 4000)
+            call.cancel()
+            await asyncio.wait([call])
+    assert len(opened) > 40
+    assert {id(connection) for connection in opened} == {id(connection) for connection in closed}
 
 
 async def test_cancelled_call_leaves_the_database_usable(database: Database):

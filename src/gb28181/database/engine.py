@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.util import await_only
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from gb28181.errors import Invalid, StorageError
 from gb28181.texts.text import say
@@ -118,10 +118,31 @@ class Engines:
             await engine.dispose()
 
 
+class _SqlitePool(AsyncAdaptedQueuePool):
+    """Hands a connection out whole even when its caller hangs up meanwhile, and takes it back at once.
+
+    The thread of the driver opens the file all the same; nobody would close it.
+    """
+
+    def connect(self) -> PoolProxiedConnection:
+        return await_only(_handed_out(super().connect))
+
+
+async def _handed_out(connect: Callable[[], PoolProxiedConnection]) -> PoolProxiedConnection:
+    connecting = asyncio.ensure_future(greenlet_spawn(connect))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await asyncio.wait([connecting])
+        if connecting.exception() is None:
+            await greenlet_spawn(connecting.result().close)
+        raise
+
+
 def _sqlite(url: URL, *, synchronous: str, begin: str, size: int) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        poolclass=AsyncAdaptedQueuePool,
+        poolclass=_SqlitePool,
         pool_size=size,
         max_overflow=0,
         json_serializer=dumps,
