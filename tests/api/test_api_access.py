@@ -153,6 +153,14 @@ async def test_unknown_paths_and_methods_answer_in_the_same_shape(world: World, 
         assert (await response.json())["error"]["code"] == code
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PATCH"])
+async def test_a_method_that_is_not_served_is_told_which_are(world: World, method: str):
+    async with world.client.request(method, "/api/v1/devices", headers={"Accept-Language": "zh"}) as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "GET,HEAD,POST"
+        assert (await response.json())["error"]["message"] == f"/api/v1/devices 不支持 {method}；支持的方法：GET, HEAD, POST"
+
+
 @pytest.mark.parametrize(
     ("body", "location"),
     [

@@ -7,11 +7,13 @@ import pytest
 from aiohttp import WSMsgType
 
 from gb28181.api import events as events_module
+from gb28181.api.events import _reason
 from gb28181.catalog.model import ChannelsChanged
 from gb28181.device.model import DeviceOffline, DeviceOnline, RegistrationRefused
 from gb28181.ids import DeviceId
 from gb28181.recording.model import SegmentStored
 from gb28181.session.model import StreamUp
+from gb28181.texts.text import say
 from tests.api.api_world import D1, K1, World
 
 EVENTS = "/api/v1/events"
@@ -80,6 +82,33 @@ async def test_silence_instead_of_a_token_ends_the_connection(world: World, monk
     ended = await socket.receive()
     assert (ended.type, ended.data) == (WSMsgType.CLOSE, 4401)
     assert "first message" in ended.extra
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_why_a_connection_ends_is_told_in_the_language_of_the_reader(
+    world: World, monkeypatch: pytest.MonkeyPatch, language: str
+):
+    monkeypatch.setattr(events_module, "_FIRST_MESSAGE_S", 0.01)
+    socket = await world.client.ws_connect(EVENTS, headers={"Accept-Language": language})
+    said = (await socket.receive()).extra
+    expected = {"zh-CN": '第一条消息应为 {"token": "…"}，内含登录所得的令牌', "en": 'the first message must be {"token": "…"}'}
+    assert said.startswith(expected[language])
+
+
+async def test_readers_are_told_that_the_server_stops(world: World):
+    socket = await world.client.ws_connect(EVENTS, headers={"Accept-Language": "zh"})
+    await socket.send_json({"token": world.tokens["viewer"]})
+    assert (await socket.receive_json())["type"] == "ready"
+    stopping = asyncio.ensure_future(world.client.app.shutdown())
+    ended = await socket.receive()
+    assert (ended.data, ended.extra) == (1001, "服务器正在停止")
+    await stopping
+
+
+def test_a_reason_that_is_too_long_is_cut_between_characters():
+    reason = _reason(say("http.one_of", names="名" * 100), "zh")
+    assert 118 < len(reason) <= 123
+    assert reason.decode().startswith("应为以下之一：名")
 
 
 async def test_a_token_in_the_address_is_no_token(world: World, monkeypatch: pytest.MonkeyPatch):

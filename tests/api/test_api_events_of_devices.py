@@ -178,7 +178,7 @@ def test_every_event_of_these_features_can_be_written_as_json():
     ]
     for event in events:
         assert type(event) in EVENTS
-        assert json.loads(json.dumps(_fields(event)))["device_id"] == D1
+        assert json.loads(json.dumps(_fields(event, "en")))["device_id"] == D1
 
 
 async def test_a_channel_that_its_device_calls_faulty_shows_so(world: World):

@@ -251,7 +251,7 @@ async def test_the_firmware_after_the_restart_speaks_for_a_device_that_does_not_
 
 async def test_one_upgrade_at_a_time_and_only_of_a_file_that_is_there(world: World):
     await upgrade(world)
-    with pytest.raises(Conflict, match="upgrade under way"):
+    with pytest.raises(Conflict, match=r"another order under way \(upgrade, "):
         await upgrade(world)
     with pytest.raises(Conflict, match="is taking it"):
         await world.commands.upgrades.remove_firmware(FIRMWARE)
@@ -359,7 +359,7 @@ async def test_a_format_that_fails_says_so(world: World, status: str):
 
 async def test_a_device_has_no_two_orders_that_exclude_each_other(world: World):
     await world.commands.maintenance.format(DEVICE, "", card=0, user="ann")
-    with pytest.raises(Conflict, match="format under way"):
+    with pytest.raises(Conflict, match=r"another order under way \(format, "):
         await world.commands.maintenance.reboot(DEVICE, "", user="ann")
 
 

@@ -151,6 +151,21 @@ async def test_a_download_that_is_being_sent_is_not_waiting(make_world):
         await until(lambda: world.edge.door.waiting == 1 or not world.edge.door.connections)
 
 
+@pytest.mark.parametrize(
+    "head", [b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 9000 + b"\r\n\r\n"]
+)
+async def test_a_line_that_is_too_long_is_refused_and_not_repeated(make_world, head: bytes):
+    world = await make_world()
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.edge.port)
+    writer.write(head)
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert " 400 " in answer.partition("\r\n")[0]
+    assert "xxx" not in answer
+    assert "bytearray" not in answer
+    assert "a line of it is longer than 8190 bytes" in answer
+
+
 async def test_a_body_that_never_ends_is_408(make_world):
     async def echo(request: web.Request) -> web.Response:
         return web.Response(body=await request.read())

@@ -7,6 +7,7 @@ import io
 import socket
 from pathlib import Path
 
+import aiohttp
 import av
 import pytest
 
@@ -158,6 +159,27 @@ async def test_refused_link_says_why(make_world):
             assert error["code"] == "link_refused"
             assert reason in error["message"]
     assert not world.ingest.watches
+
+
+async def test_head_says_what_a_picture_would_be_and_opens_nothing(make_world):
+    world = await make_world()
+    url = world.live()
+    async with world.client.head(url) as answer:
+        assert (answer.status, answer.content_type) == (200, "video/x-flv")
+    async with world.client.head(world.url + f"/media/live/{DEVICE}/{CHANNEL}.flv") as answer:
+        assert answer.status == 403
+    assert not list(world.edge.hub.channels)
+
+
+async def test_viewers_are_told_that_the_server_stops_in_their_language(make_world):
+    world = await make_world()
+    async with world.client.ws_connect(world.live(), headers={"Accept-Language": "zh"}) as socket:
+        await world.ingest.watched.wait()
+        stopping = asyncio.ensure_future(world.edge.stop())
+        while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+            pass
+        assert message.extra == "服务器正在停止"
+    await stopping
 
 
 async def test_path_that_is_no_picture_is_404(make_world):

@@ -23,7 +23,15 @@ async def test_page_that_says_how_to_build_when_nothing_is_built(make_world):
     world = await make_world()
     async with world.client.get(world.url + "/") as answer:
         assert answer.status == 200
-        assert "./scripts/setup" in await answer.text()
+        page = await answer.text()
+        assert "./scripts/setup" in page
+        assert "gb28181 is running" in page
+        assert 'href="/api/docs"' in page
+    async with world.client.get(world.url + "/", headers={"Accept-Language": "zh-CN"}) as answer:
+        assert "Accept-Language" in answer.headers["Vary"]
+        page = await answer.text()
+        assert 'lang="zh-CN"' in page
+        assert "控制台尚未构建" in page
 
 
 @pytest.mark.parametrize("path", ["/", "/live", "/devices/34020000001320000001"])
@@ -62,10 +70,13 @@ async def test_nothing_outside_the_folder_is_served(world, path):
         assert "TOP-CONTENT" not in await answer.text()
 
 
-async def test_method_that_is_not_served_is_405_in_json(world):
-    async with world.client.post(world.url + "/live") as answer:
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "TRACE"])
+async def test_method_that_is_not_served_is_405_in_json_and_names_those_that_are(world, method: str):
+    async with world.client.request(method, world.url + "/live") as answer:
         assert answer.status == 405
-        assert (await answer.json())["error"]["code"] == "method_not_allowed"
+        error = (await answer.json())["error"]
+        assert error["code"] == "method_not_allowed"
+        assert error["message"] == f"{method} is not served at /live; served are: GET, HEAD"
 
 
 @pytest.fixture

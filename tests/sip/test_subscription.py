@@ -36,7 +36,9 @@ def test_any_state_is_read_without_an_error(text: str) -> None:
     assert state.expires_s is None or 0 <= state.expires_s <= MAX_EXPIRES_S
 
 
-@pytest.mark.parametrize(("reason", "told"), [("Bad Event", "订阅请求被设备应答 489 Bad Event"), ("", "订阅请求被设备应答 489")])
+@pytest.mark.parametrize(
+    ("reason", "told"), [("Bad Event", "订阅请求被设备应答 489 Bad Event"), ("", "订阅请求被设备应答 489")]
+)
 def test_a_refusal_is_told_in_both_languages(reason: str, told: str) -> None:
     with pytest.raises(SubscriptionRefused) as refusal:
         check_accepted(Response(489, reason, ()))

@@ -136,7 +136,12 @@ async def _border(request: web.Request, handler: Callable[[web.Request], Awaitab
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        said = say("http.other", reason=error.reason, method=request.method, path=request.path)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            said = say(
+                "http.method", method=request.method, path=request.path, allowed=", ".join(sorted(error.allowed_methods))
+            )
+        else:
+            said = say("http.other", reason=error.reason, method=request.method, path=request.path)
         response = _problem(error.status, _HTTP_CODES.get(error.status, "http_error"), said, language_of(request))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]

@@ -77,7 +77,8 @@ EVENTS: Final[dict[type, tuple[str, Right]]] = {
 }
 
 _FIRST_MESSAGE_S: Final = 10.0
-_FIRST_MESSAGE: Final = 'the first message must be {"token": "…"} with the token of a login'
+#: What a close frame holds of a reason (RFC 6455 §5.5).
+_REASON_BYTES: Final = 123
 _SEND_S: Final = 20.0
 #: How long a login that ended, or lost a right, still hears; the user is remembered, so asking costs little.
 _CHECK_S: Final = 10.0
@@ -102,30 +103,32 @@ class EventStream:
         self.readers: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
         self._strangers = 0
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets: dict[web.WebSocketResponse, Language] = {}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=8192)
         await socket.prepare(request)
+        language = language_of(request)
         if self._strangers >= _STRANGERS:
-            await socket.close(code=_TRY_LATER, message=b"too many connections wait for their token")
+            await socket.close(code=_TRY_LATER, message=_reason(say("http.strangers_full"), language))
             return socket
-        self._sockets.add(socket)
+        self._sockets[socket] = language
         try:
             await self._serve(request.app[SERVICES], request, socket)
         except Denied as refusal:
-            await socket.close(code=_FORBIDDEN if refusal.authenticated else _UNAUTHENTICATED, message=_reason(refusal))
+            code = _FORBIDDEN if refusal.authenticated else _UNAUTHENTICATED
+            await socket.close(code=code, message=_reason(str(refusal), language))
         except Gb28181Error as error:
-            await socket.close(code=_TRY_LATER, message=_reason(error))
+            await socket.close(code=_TRY_LATER, message=_reason(str(error), language))
         except (TimeoutError, ConnectionError):
-            await socket.close(code=_TRY_LATER, message=b"too slow")
+            await socket.close(code=_TRY_LATER, message=_reason(say("http.reader_slow"), language))
         finally:
-            self._sockets.discard(socket)
+            self._sockets.pop(socket, None)
         return socket
 
     async def close(self, _app: web.Application) -> None:
-        for socket in list(self._sockets):
-            await socket.close(code=1001, message=b"server is stopping")
+        for socket, language in list(self._sockets.items()):
+            await socket.close(code=1001, message=_reason(say("server.stops"), language))
 
     async def _serve(self, services: Services, request: web.Request, socket: web.WebSocketResponse) -> None:
         self._strangers += 1
@@ -144,7 +147,7 @@ class EventStream:
             await _send(socket, {"type": "ready", "at": rfc3339(services.clock.utc())})
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(_write(services, token, queue, socket, language_of(request)))
-                await _until_it_leaves(socket)
+                await _until_it_leaves(socket, language_of(request))
                 writer.cancel()
 
     @contextmanager
@@ -173,13 +176,13 @@ class EventStream:
                 del self.readers[username]
 
 
-async def _until_it_leaves(socket: web.WebSocketResponse) -> None:
+async def _until_it_leaves(socket: web.WebSocketResponse, language: Language) -> None:
     """Whatever a reader says is ignored; the end of the connection ends this."""
     said = 0
     async for _message in socket:
         said += 1
         if said > _MOST_SAID:
-            await socket.close(code=_TRY_LATER, message=b"a reader of events has nothing to say")
+            await socket.close(code=_TRY_LATER, message=_reason(say("http.reader_talks"), language))
 
 
 async def _first_message(socket: web.WebSocketResponse) -> str:
@@ -187,7 +190,7 @@ async def _first_message(socket: web.WebSocketResponse) -> str:
         async with asyncio.timeout(_FIRST_MESSAGE_S):
             message = await socket.receive()
     except TimeoutError:
-        raise Denied(_FIRST_MESSAGE) from None
+        raise Denied(say("http.first_message")) from None
     if message.type is WSMsgType.TEXT:
         try:
             token = json.loads(message.data)["token"]
@@ -195,7 +198,7 @@ async def _first_message(socket: web.WebSocketResponse) -> str:
             token = None
         if isinstance(token, str):
             return token
-    raise Denied(_FIRST_MESSAGE)
+    raise Denied(say("http.first_message"))
 
 
 async def _write(
@@ -208,7 +211,7 @@ async def _write(
             try:
                 caller = await services.accounts.authenticate(token)
             except Denied as refusal:
-                await socket.close(code=_UNAUTHENTICATED, message=_reason(refusal))
+                await socket.close(code=_UNAUTHENTICATED, message=_reason(str(refusal), language))
                 return
             check_at = loop.time() + _CHECK_S
         try:
@@ -222,7 +225,7 @@ async def _write(
         try:
             await _send(socket, {"type": known[0], "at": rfc3339(services.clock.utc()), **_fields(event, language)})
         except (TimeoutError, ConnectionError):
-            await socket.close(code=_TRY_LATER, message=b"too slow")
+            await socket.close(code=_TRY_LATER, message=_reason(say("http.reader_slow"), language))
             return
 
 
@@ -251,6 +254,6 @@ def _fields(event: object, language: Language) -> dict[str, Any]:
     return out
 
 
-def _reason(error: Exception) -> bytes:
-    """A close frame holds 123 bytes."""
-    return str(error).encode()[:120]
+def _reason(said: str, language: Language) -> bytes:
+    """Cut where a close frame is full, between characters: half of one would fail the connection instead."""
+    return rendered(said, language).encode()[:_REASON_BYTES].decode(errors="ignore").encode()

@@ -156,7 +156,7 @@ class Edge:
         for channel in self.hub.channels:
             for feed in channel.feeds.values():
                 for viewer in tuple(feed.viewers):
-                    viewer.end("the server is stopping")
+                    viewer.end(say("server.stops"))
         await self._stack.aclose()
 
 

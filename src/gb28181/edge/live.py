@@ -39,7 +39,7 @@ class LiveRoutes:
         self._key = link_key
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/media/live/{device}/{name}", self.serve, allow_head=False)
+        app.router.add_get("/media/live/{device}/{name}", self.serve)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         device, name = request.match_info["device"], request.match_info["name"]
@@ -51,6 +51,8 @@ class LiveRoutes:
         except Denied as error:
             return problem(403, "link_refused", str(error))
         kind: Format = "ts" if suffix == "ts" else "flv-hevc12" if request.query.get("hevc") == "12" else "flv"
+        if request.method == "HEAD":  # it looks at the link and never opens a stream
+            return web.StreamResponse(headers=_headers(_TYPES[kind]))
         try:
             live = self._hub.enter(device, channel)
         except Unavailable as error:

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import InvalidHeader, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from gb28181.texts.language import Language, accepted
@@ -64,11 +65,13 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        answer = problem(
-            error.status,
-            _CODES.get(error.status, "http_error"),
-            say("http.other", reason=error.reason, method=request.method, path=request.path),
-        )
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            said = say(
+                "http.method", method=request.method, path=request.path, allowed=", ".join(sorted(error.allowed_methods))
+            )
+        else:
+            said = say("http.other", reason=error.reason, method=request.method, path=request.path)
+        answer = problem(error.status, _CODES.get(error.status, "http_error"), said)
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
@@ -109,11 +112,19 @@ class Protocol(RequestHandler):
             logger.error("request failed", extra={"method": request.method, "path": request.path}, exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer that has begun cannot become an error")
-        reason = (message or "").partition("\n")[0].rstrip(": ")
         if status >= 500:
             response = problem(status, "internal", say("http.failed"))
         else:
-            response = problem(status, _CODES.get(status, "http_error"), say("http.not_http", reason=reason))
+            response = problem(status, _CODES.get(status, "http_error"), _not_http(exc, message or ""))
         add_headers(request, response)
         response.force_close()
         return response
+
+
+def _not_http(error: BaseException | None, message: str) -> str:
+    """What is wrong with bytes that are no request, without the bytes themselves."""
+    if isinstance(error, LineTooLong):
+        return say("http.line_too_long", limit=error.args[1])
+    if isinstance(error, InvalidHeader):
+        return say("http.bad_header")
+    return say("http.not_http", reason=message.partition("\n")[0].rstrip(": "))

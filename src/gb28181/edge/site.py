@@ -13,15 +13,15 @@ from typing import Final
 
 from aiohttp import web
 
-from gb28181.edge.replies import problem
-from gb28181.texts.text import say
+from gb28181.edge.replies import language_of, problem
+from gb28181.texts.language import Language
+from gb28181.texts.text import rendered, say
 
 #: Vite puts a hash into the names of what it builds: such a file never changes.
 _HASHED: Final = re.compile(r".+-[0-9A-Za-z_-]{8,}\.[0-9a-z]+")
 _NOT_BUILT: Final = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>gb28181</title>"
-    "<h1>gb28181 is running</h1><p>The web console has not been built. Run <code>./scripts/setup</code> in the checkout and "
-    "load this page again. The API is at <a href=/api/docs>/api/docs</a>.</p></html>"
+    '<!doctype html><html lang="{tag}"><meta charset="utf-8"><title>gb28181</title>'
+    '<h1>{running}</h1><p>{missing}</p><p><a href="/api/docs">/api/docs</a></p></html>'
 )
 
 
@@ -48,11 +48,17 @@ class Site:
         # Said with the plain file and with 304 too: a cache must not give one browser the answer that another asked for.
         headers = {"Vary": "Accept-Encoding"}
         if not found.is_absolute():
-            headers["Cache-Control"] = "no-store"
-            return web.Response(text=_NOT_BUILT, content_type="text/html", headers=headers)
+            return _not_built(language_of(request))
         is_hashed = found.parent != self._folder and _HASHED.fullmatch(found.name)
         headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_hashed else "no-cache"
         return web.FileResponse(found, headers=headers)
+
+
+def _not_built(language: Language) -> web.Response:
+    running, missing = rendered(say("media.running"), language), rendered(say("media.console_not_built"), language)
+    page = _NOT_BUILT.format(tag="zh-CN" if language == "zh" else "en", running=running, missing=missing)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Language", "Content-Language": language}
+    return web.Response(text=page, content_type="text/html", headers=headers)
 
 
 def _find(folder: Path, path: str) -> Path | None:

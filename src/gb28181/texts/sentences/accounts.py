@@ -13,7 +13,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "accounts.password_is_name": ("the password must not be the user name", "密码不能与用户名相同"),
     "accounts.wrong": ("wrong user name or password", "用户名或密码不正确"),
     "accounts.login_over": ("this login is no longer valid: log in again", "登录已失效：请重新登录"),
-    "accounts.no_user": ("no user {username!r}", "没有用户“{username}”"),
+    "accounts.no_user": (
+        "no user {username!r}: choose one of GET /api/v1/users",
+        "没有用户“{username}”：请在用户列表中选择（GET /api/v1/users）",
+    ),
     "accounts.last_admin": (
         "{username} is the last administrator: make another user an administrator first",
         "{username} 是最后一名管理员：请先把另一用户设为管理员",

@@ -17,9 +17,13 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "command.no_order": ("there is no order {order_id}, or it ended long ago", "没有任务 {order_id}，或早已结束"),
     "command.order_under_way": (
-        "device {device_id} has a {kind} under way (order {order_id}): wait for its end",
-        "设备 {device_id} 正在执行 {kind}（任务 {order_id}）：请等待其结束",
+        "device {device_id} has another order under way ({kind}, {order_id}): wait for its end",
+        "设备 {device_id} 正在执行另一任务（{kind}，{order_id}）：请等待其结束",
     ),
+    "command.kind.reboot": ("restart", "重启"),
+    "command.kind.format": ("format", "格式化"),
+    "command.kind.upgrade": ("upgrade", "升级"),
+    "command.kind.snapshot": ("snapshot", "抓拍"),
     "command.device_orders_full": (
         "device {device_id} has {mine} orders under way: wait for their end",
         "设备 {device_id} 有 {mine} 个任务正在执行：请等待其结束",

@@ -6,6 +6,10 @@ from typing import Final
 
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "http.other": ("{reason}: {method} {path}", "{reason}：{method} {path}"),
+    "http.method": (
+        "{method} is not served at {path}; served are: {allowed}",
+        "{path} 不支持 {method}；支持的方法：{allowed}",
+    ),
     "http.internal": (
         "the server failed on this request; its log names the cause under {error_id}",
         "服务器处理此请求时出错；原因见服务器日志，编号 {error_id}",
@@ -25,6 +29,24 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "http.failed": ("the server failed on this request; its log says where", "服务器处理此请求时出错；位置见服务器日志"),
     "http.not_http": ("not a request that HTTP knows: {reason}", "不是有效的 HTTP 请求：{reason}"),
+    "http.line_too_long": (
+        "not a request that HTTP knows: a line of it is longer than {limit} bytes",
+        "不是有效的 HTTP 请求：其中一行超过 {limit} 字节",
+    ),
+    "http.bad_header": (
+        "not a request that HTTP knows: one of its headers cannot be read",
+        "不是有效的 HTTP 请求：其中一个头域无法解析",
+    ),
+    "http.first_message": (
+        'the first message must be {{"token": "…"}} with the token of a login',
+        '第一条消息应为 {{"token": "…"}}，内含登录所得的令牌',
+    ),
+    "http.strangers_full": (
+        "too many connections wait for their token: try again later",
+        "等待令牌的连接过多：请稍后再试",
+    ),
+    "http.reader_slow": ("too slow: connect again", "接收过慢：请重新连接"),
+    "http.reader_talks": ("a reader of events has nothing to say", "事件订阅者不应发送消息"),
     "http.readers_full": ("too many readers of events: close some", "事件订阅连接过多：请关闭一些"),
     "http.too_long": (
         "the request is longer than {limit} bytes (http.max_body_bytes)",

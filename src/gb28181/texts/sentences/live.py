@@ -58,7 +58,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "live.unknown_payload": ("unknown payload", "负载类型不明"),
     # Why media may never come after this answer (quirks Q89, Q90)
     "live.doubt.unreadable": (
-        "its answer has no media description that can be read: look at the 200 OK among its SIP messages, and update its firmware",
+        "its answer has no media description that can be read: look at the 200 OK among its SIP messages, and update its "
+        "firmware",
         "设备的应答中没有可读的媒体描述（SDP）：请在 SIP 消息中查看 200 OK，并升级设备固件",
     ),
     "live.doubt.port_zero": (

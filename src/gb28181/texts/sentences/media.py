@@ -108,4 +108,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "media.connection_closed": ("the connection was closed", "连接已关闭"),
     "media.viewer_stalled": ("the viewer has read nothing for 30 s", "客户端 30 秒内没有读取数据"),
+    "media.running": ("gb28181 is running", "gb28181 正在运行"),
+    "media.console_not_built": (
+        "The web console has not been built: run ./scripts/setup in the checkout and load this page again. "
+        "The API is described at:",
+        "网页控制台尚未构建：请在代码目录运行 ./scripts/setup，然后刷新本页。API 说明见：",
+    ),
 }
