@@ -14,6 +14,7 @@ import pytest
 
 from gb28181 import tokens
 from gb28181.edge import export_jobs
+from gb28181.edge.export import ExportRoutes
 from gb28181.edge.export_original import Original
 from gb28181.edge.recorded import Recordings
 from gb28181.sim import barcode
@@ -267,11 +268,18 @@ def test_segment_that_was_cut_without_a_key_frame_stays_whole(tmp_path):
     assert original.segments == 2
 
 
-async def test_recording_that_is_deleted_on_the_way_cuts_the_connection(world, footage):
+async def test_recording_that_is_deleted_on_the_way_cuts_the_connection(world, footage, monkeypatch):
     footage.segment(T0, 10)
     footage.segment(T0 + 10 * S, 10)
     name = SegmentName.of(DEVICE, CHANNEL, T0 + 10 * S)
-    (world.volume / f"{name.path}.ps").unlink()
+    plan = ExportRoutes._plan
+
+    def planned(self, task):
+        original = plan(self, task)
+        (world.volume / f"{name.path}.ps").unlink()
+        return original
+
+    monkeypatch.setattr(ExportRoutes, "_plan", planned)
     async with world.client.get(world.url + link(0, 20, "ps")) as answer:
         with pytest.raises(Exception, match="payload"):
             await answer.read()

@@ -237,6 +237,7 @@ def _view(job: Job, request: web.Request) -> dict[str, object]:
         "bytes": job.size,
         "bytes_estimate": job.estimate,
         "speed": round(job.speed, 1),
+        "groups_left_out": job.left_out,
         "error": {"code": job.code, "message": rendered(job.error, language_of(request))} if job.error else None,
         "progress_url": f"/media/exports/{job.job_id}",
         "url": f"/media/exports/{job.job_id}/file" if job.state == "done" else None,

@@ -137,6 +137,7 @@ class Job:
         estimate: Bytes that it will have, about.
         share: How far it is, 0 to 1.
         speed: Seconds of recording a second.
+        left_out: Groups of pictures that could not be read or shown; known when it is done.
     """
 
     job_id: str
@@ -149,6 +150,7 @@ class Job:
     share: float = 0.0
     size: int = 0
     speed: float = 0.0
+    left_out: int = 0
     error: str = ""
     code: str = ""
     ended: float = 0.0
@@ -244,6 +246,7 @@ class Jobs:
 
     def _note(self, job: Job, progress: Progress, took: float) -> None:
         job.share, job.size, job.error, job.code = progress.share, progress.size, progress.error, progress.code
+        job.left_out = progress.left_out
         job.speed = progress.share * (job.task.end_us - job.task.start_us) / 1_000_000 / max(took, 0.05)
 
     async def _make_room(self, wanted: int) -> None:

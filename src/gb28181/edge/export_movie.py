@@ -48,6 +48,7 @@ class Movie:
         self._encoder = SoundProcess()
         self._sound_format: SoundFormat | None = None
         self._waiting: SoundFrame | None = None  # its length is known when the next one comes
+        self._is_new = True
         self.pictures = 0
         self.left_out = 0
 
@@ -60,14 +61,17 @@ class Movie:
 
         Raises:
             CannotExport: The codec changes here.
-            StorageError: A segment is gone, or the disk failed.
+            StorageError: A segment is gone, or the disk failed; the group is left out, the next one may be added.
         """
+        # Where the first group of a run is left out, the run begins with the next one.
+        self._is_new = is_new = self._is_new or group.discontinuity_before
+        self.left_out += 1
         found = pictures_of(group)
         video = self._video_format(found, group)
         if video is None:
-            self.left_out += 1
             return b""
-        is_new = group.discontinuity_before or not self.pictures
+        self.left_out -= 1
+        self._is_new = False
         if is_new:
             self._begin_run(group)
         # Groups that were left out make a pause, not a jump of what follows.

@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 
 from gb28181.edge.export_movie import CannotExport, Movie
 from gb28181.edge.recorded import Recordings
-from gb28181.errors import Gb28181Error
+from gb28181.errors import Gb28181Error, StorageError
 from gb28181.ops.priority import set_priority
 from gb28181.texts import text as texts
 from gb28181.texts.text import packed, unpacked
@@ -50,6 +50,7 @@ class Progress:
     """Args:
     share: Of the recorded bytes, 0 to 1.
     size: Bytes of the file so far.
+    left_out: Groups of pictures that could not be read or shown; told at the end.
     """
 
     share: float
@@ -57,6 +58,7 @@ class Progress:
     error: str = ""
     code: str = ""
     done: bool = False
+    left_out: int = 0
 
     @classmethod
     def parse(cls, line: bytes) -> Progress | None:
@@ -78,13 +80,20 @@ def make(task: Task, out: BinaryIO, say: Callable[[Progress], None], clock: Call
     said = clock()
     length = task.end_us - task.start_us
     code = ""
+    unread: StorageError | None = None
     try:
         recordings = Recordings([Path(volume) for volume in task.volumes])
         for group in recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us):
-            out.write(movie.add(group))
+            try:
+                out.write(movie.add(group))
+            except StorageError as error:
+                unread = error  # a bad sector: the rest is wanted all the same
+                continue
             if clock() - said > _EVERY_S:
                 said = clock()
                 say(Progress(min(1.0, max(0.0, (group.end_us - task.start_us) / length)), movie.size))
+        if unread is not None and not movie.pictures:
+            raise unread
         out.write(movie.finish())
         out.flush()
     except CannotExport as error:
@@ -92,7 +101,7 @@ def make(task: Task, out: BinaryIO, say: Callable[[Progress], None], clock: Call
     except Gb28181Error as error:
         code, message = "storage", str(error)
     else:
-        say(Progress(1.0, movie.size, done=True))
+        say(Progress(1.0, movie.size, done=True, left_out=movie.left_out))
         return
     say(Progress(0.0, movie.size, error=message, code=code))
 

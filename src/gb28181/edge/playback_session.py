@@ -16,7 +16,7 @@ from gb28181.edge.playback_pace import Pace, compositions
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.recorded_groups import Group
 from gb28181.edge.recorded_pictures import RecordedPicture, RecordedPictures, first_pictures, pictures_of
-from gb28181.errors import Invalid
+from gb28181.errors import Invalid, StorageError
 from gb28181.media.flv import FlvMuxer, script
 from gb28181.media.nal import VideoCodec
 from gb28181.media.ps_pictures import unwrapped
@@ -323,13 +323,24 @@ def _led(read: _Read, target: int) -> int:
 
 
 def _next(groups: Iterator[Group], keys_only: bool) -> _Read | None:
-    group = next(groups, None)
-    if group is None:
-        return None
-    if not keys_only:
-        return _Read(group, pictures_of(group))
-    found = first_pictures(group, _KEY_BYTES)
-    return _Read(group, RecordedPictures(found.codec, found.pictures[:1], (), found.origin_90k, found.sets))
+    """The next group that can be read: a bad sector does not end the film.
+
+    Raises:
+        StorageError: None that is left can be read.
+    """
+    unread: StorageError | None = None
+    for group in groups:
+        try:
+            if not keys_only:
+                return _Read(group, pictures_of(group))
+            found = first_pictures(group, _KEY_BYTES)
+        except StorageError as error:
+            unread = error
+            continue
+        return _Read(group, RecordedPictures(found.codec, found.pictures[:1], (), found.origin_90k, found.sets))
+    if unread is not None:
+        raise unread
+    return None
 
 
 def _seen(future: asyncio.Future[_Read | None]) -> None:

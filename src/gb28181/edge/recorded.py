@@ -1,17 +1,20 @@
 """What is recorded of a channel, read from the volumes themselves: manifests, and the segment that is being written.
 
 Everything here reads files and may wait for a disk: call it in a thread. The database is not asked, the disk is the truth; so
-the edge plays recordings while control is down. A volume that does not answer is left out, the others go on.
+the edge plays recordings while control is down. A volume that does not answer is left out, the others go on, and so does what
+is left of a damaged segment.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from gb28181.clock import from_us
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 OVERLAP_US: Final = 500_000
 #: A group of pictures that begins before a moment may show it: smart codecs send a key frame every 10 to 25 s (quirk Q146).
 _LOOK_BACK_US: Final = 60_000_000
+#: Damaged segments that are remembered, so that each is said once.
+_SAID: Final = 1000
 _FIRST_US: Final = 0
 _LAST_US: Final = 253_370_764_800_000_000  # 9999-01-01, the last day that has a name
 
@@ -43,6 +48,8 @@ class Recordings:
 
     def __init__(self, volumes: Sequence[Path]) -> None:
         self._volumes = tuple(Volume(Path(root)) for root in volumes)
+        self._said: OrderedDict[tuple[Path, str, str], None] = OrderedDict()
+        self._lock = Lock()
 
     def spans(self, device_id: str, channel_id: str, start_us: int, end_us: int) -> list[Span]:
         """Segments of a channel that overlap [start, end), by time, over all volumes, without overlaps.
@@ -70,7 +77,17 @@ class Recordings:
             Invalid: No such range.
         """
         spans = self.spans(device_id, channel_id, max(_FIRST_US, start_us - _LOOK_BACK_US), end_us)
-        return groups_of(spans, start_us, end_us)
+        return groups_of(spans, start_us, end_us, damaged=self._damaged)
+
+    def _damaged(self, span: Span, reason: str) -> None:
+        """Once a segment: a player asks for it many times."""
+        with self._lock:
+            if (span.volume, span.path, reason) in self._said:
+                return
+            self._said[(span.volume, span.path, reason)] = None
+            if len(self._said) > _SAID:
+                self._said.popitem(last=False)
+        logger.warning("segment is damaged", extra={"volume": str(span.volume), "path": span.path, "reason": reason})
 
 
 def _days(start_us: int, end_us: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ common line, which begins at 0 with every run: a run ends at a gap. A moment of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -104,18 +104,19 @@ class Group:
         return b"".join(part for part, _ in self.parts())
 
 
-def groups_of(spans: Iterable[Span], start_us: int, end_us: int) -> Iterator[Group]:
+def groups_of(
+    spans: Iterable[Span], start_us: int, end_us: int, *, damaged: Callable[[Span, str], None] = lambda span, reason: None
+) -> Iterator[Group]:
     """Groups of the spans from the one that shows `start` to the last that begins before `end`.
 
-    Raises:
-        StorageError: A disk failed.
+    Args:
+        spans: Of that range; what cannot be read of them is a gap.
+        damaged: Told what is not as it was recorded.
     """
     origin: int | None = None
-    for group in _all_groups(spans):
-        if group.utc_us >= end_us:
-            return
-        if group.end_us <= start_us:
-            continue
+    for group in _all_groups(spans, damaged):
+        if group.utc_us >= end_us or group.end_us <= start_us:
+            continue  # the later ones too: the time of a key frame may have been spoilt on disk
         if origin is None:
             # Whatever lies before the first group is none of the caller's business.
             origin = group.media_90k
@@ -145,13 +146,18 @@ class _Draft:
         return self.until(self.media_90k + (self.end_us - self.utc_us) * 9 // 100 + _USUAL_90K)
 
 
-def _all_groups(spans: Iterable[Span]) -> Iterator[Group]:
+def _all_groups(spans: Iterable[Span], damaged: Callable[[Span, str], None]) -> Iterator[Group]:
     draft: _Draft | None = None
     line = _Line()
     ended: int | None = None
-    for span in spans:
-        index = span.index()
-        if index is None:
+    for listed in spans:
+        sight = listed.look()
+        if sight is None:
+            continue
+        span, index = sight.span, sight.index
+        if sight.damage:
+            damaged(span, sight.damage)
+        if not span.size:
             continue
         keys = [row for row in index.keys if row.utc_us >= span.begin]
         if draft is not None:

@@ -155,7 +155,7 @@ def _decide(files: _Files, start_us: int) -> Row | None:
     index = parse_index(_bytes_of(files.idx) or _bytes_of(files.idx_part)).up_to(size + 1)
     with files.ps_part.open("rb") as file:
         fd = file.fileno()
-        rows, last_us = _completed(fd, index, start_us)
+        rows, last_us = completed(fd, index, start_us)
         # A tail of zeros, which a power cut can leave, is no key frame whatever the index says.
         keys = [row for row in Index(rows).keys if row.offset == size or looks_like_media(os.pread(fd, 4, row.offset))]
         end = _end(fd, size, keys, _last_medium(rows, last_us, state, start_us))
@@ -179,9 +179,13 @@ def _end(fd: int, size: int, keys: Sequence[Row], last_us: int) -> Row:
     return Row(whole if whole > first or first == 0 else size, last_us, NO_PTS, END)
 
 
-def _completed(fd: int, index: Index, start_us: int) -> tuple[list[Row], int]:
+def completed(fd: int, index: Index, start_us: int) -> tuple[list[Row], int]:
     """The rows, with the key frames behind the last indexed one, whose rows were torn or still to be written; and the
-    time of the last pack by the stream's own clock."""
+    time of the last pack by the stream's own clock. Reads the file from there on.
+
+    Raises:
+        OSError: The disk failed.
+    """
     last = index.last_key()
     first, utc_us = (last.offset, last.utc_us) if last is not None else (0, start_us)
     found = scan(_pieces(fd, first), offset=first, utc_us=utc_us)
@@ -224,7 +228,7 @@ def _enter(
     if index.end is None:
         # The disk was too full for the last row, or the index is gone: made anew as far as it goes.
         with files.ps.open("rb") as file:
-            rows, last_us = _completed(file.fileno(), index.up_to(state.st_size), start.start_us)
+            rows, last_us = completed(file.fileno(), index.up_to(state.st_size), start.start_us)
         last_us = _last_medium(rows, last_us, state, start.start_us)
         index = Index([*rows, Row(state.st_size, last_us, NO_PTS, END)])
         _write_index(files.idx, index.rows)
