@@ -52,8 +52,8 @@ class _Port:
         out = [self.sockets.media.fileno()]
         if self.sockets.rtcp is not None:
             out.append(self.sockets.rtcp.fileno())
-        if self.tcp is not None and self.tcp.current is not None:
-            out.append(self.tcp.current.sock.fileno())
+        if self.tcp is not None:
+            out += [connection.sock.fileno() for connection in (self.tcp.current, self.tcp.waiting) if connection is not None]
         return out
 
 
@@ -310,9 +310,31 @@ class Receiver:
 
     def _accept(self, port: _Port) -> None:
         assert port.tcp is not None
-        successor = port.tcp.accept(self._moment.now)
-        if successor is not None:
+        for connection in port.tcp.accept(self._moment.now):
+            if port.tcp.current is None:
+                self._switch(port, connection)
+                continue
+            if port.tcp.waiting is not None:
+                self._turn_away(port, port.tcp.waiting)
+            port.tcp.waiting = connection
+            self._register(port, connection.sock.fileno(), partial(self._knock, port, connection))
+        if (successor := port.tcp.successor(self._moment.now)) is not None:
             self._switch(port, successor)
+
+    def _knock(self, port: _Port, connection: Connection, _: int) -> None:
+        """Something has come on a connection that waits."""
+        assert port.tcp is not None
+        brought = connection.has_brought()
+        if brought is None:
+            self._turn_away(port, connection)
+        elif brought and port.tcp.gives_way(self._moment.now):
+            self._switch(port, connection)
+
+    def _turn_away(self, port: _Port, connection: Connection) -> None:
+        assert port.tcp is not None
+        self._forget(port, connection.sock.fileno())
+        connection.sock.close()
+        port.tcp.waiting = None
 
     def _switch(self, port: _Port, connection: Connection) -> None:
         """Reads a connection in place of the present one."""
@@ -322,6 +344,7 @@ class Receiver:
             self._drop(port, port.tcp.current)
         port.tcp.take(connection)
         port.stream.connected(connection.peer)
+        self._forget(port, connection.sock.fileno())
         self._register(port, connection.sock.fileno(), partial(self._read_tcp, port, connection))
 
     def _drop(self, port: _Port, connection: Connection) -> None:
