@@ -44,6 +44,7 @@ from gb28181.ops.garbage import ShortPauses
 from gb28181.ops.keys import load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
+from gb28181.ops.memory import GivesBack
 from gb28181.ops.moving import MovingFile
 from gb28181.ops.sealing import SealedSecrets
 from gb28181.ops.system import raise_file_limit
@@ -306,6 +307,7 @@ class Control:
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             stack.enter_context(ShortPauses())
+            stack.enter_context(GivesBack())
             for part in (
                 self.devices, self.catalog, self.commands, self.sessions, self.inventory, self.ingests, self.recordings,
                 self.retention, self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,
