@@ -72,6 +72,26 @@ def test_pack_is_a_key_frame_by_its_first_slice(pack: bytes, is_key: bool) -> No
     assert keys(OTHER + pack + OTHER) == ([len(OTHER)] if is_key else [])
 
 
+@pytest.mark.parametrize("stream", [0xBD, 0xBF])
+@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("size", [1, 7, 60, 5000])
+def test_pack_header_inside_a_private_packet_begins_nothing(stream: int, count: int, size: int) -> None:
+    """Q136."""
+    private = pes(b"\x01HIKPRIV" + PACK[:4] * count + bytes(range(100)), stream=stream)
+    group = PACK + SYSTEM + MAP + private + pes(SPS + PPS + IDR) + (PACK + pes(SLICE) + private) * 3
+    data = group * 3
+    pieces = cut(*[data[n : n + size] for n in range(0, len(data), size)])
+    assert [piece.offset for piece in pieces if piece.is_key] == [0, len(group), 2 * len(group)]
+    assert b"".join(piece.data for piece in pieces) == data
+
+
+def test_packet_that_lies_about_its_length_hides_no_key_frame() -> None:
+    """Q138."""
+    liar = b"\x00\x00\x01\xbd\x00\x40" + b"four"
+    assert keys(PACK + liar + KEY + OTHER) == [len(PACK + liar)]
+    assert keys(PACK + pes(SLICE)[:4] + b"\x02\x00" + pes(SLICE)[6:] + KEY + OTHER) == [len(OTHER)]
+
+
 def test_undecided_pack_is_held_back_until_it_is_decided() -> None:
     cutter = KeyFrameCutter()
     begin = KEY[: len(PACK) + len(SYSTEM)]

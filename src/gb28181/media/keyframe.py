@@ -35,6 +35,10 @@ _HINT_AFTER: Final = 4
 _UNEXAMINED: Final = 31
 #: Packs without a recognisable NAL unit before system headers are taken for key frames.
 _OPAQUE_PACKS: Final = 100
+#: Private streams 1 and 2.
+_PRIVATE: Final = frozenset({0xBD, 0xBF})
+#: Pack headers in one private packet that are looked through.
+_MOST_FALSE: Final = 16
 #: Of so many packs of another codec, or of encrypted ones, at most one looks as if it held a slice.
 _BY_CHANCE: Final = 16
 
@@ -164,11 +168,13 @@ class KeyFrameCutter:
             self.packs += 1
             verdict, pts = self._examine(data, position, end)
             if verdict is _Verdict.KEY:
+                position = _true_pack(data, positions, place, begin)
                 self._hinted = self._hinted + 1 if has_system_header(data, position) else 0
                 if position > begin:
                     out.append(self._piece(data[begin:position], first_at if begin == 0 else at, *key))
                 begin, key = position, (True, pts)
             elif verdict is _Verdict.MORE and place == last and end - position < _EXAMINED:
+                position = _true_pack(data, positions, place, begin)
                 self.packs -= 1  # it is examined and counted again
                 self._hold(data, begin, position, first_at, at, key, out)
                 return
@@ -260,6 +266,32 @@ def _find_packs(data: bytes) -> list[int]:
         out.append(position)
         position = data.find(PACK_START, max(position + 4, _after_pack_header(data, position, len(data))))
     return out
+
+
+def _true_pack(data: bytes, positions: Sequence[int], place: int, begin: int) -> int:
+    """Where the pack begins that `positions[place]` belongs to: what a private packet holds may look like a pack header (Q136).
+
+    Only what is no picture is asked for its length: those of pictures are wrong too often (quirk Q138).
+    """
+    target = positions[place]
+    for number in range(place - 1, max(-1, place - 1 - _MOST_FALSE), -1):
+        pack = positions[number]
+        if pack < begin or target - pack > _EXAMINED:
+            break
+        if _encloses(data, pack, target):
+            return pack
+    return target
+
+
+def _encloses(data: bytes, pack: int, target: int) -> bool:
+    """Whether a private packet of the pack at `pack` reaches over `target` to a start code, or to the end of `data`."""
+    position = _after_pack_header(data, pack, len(data))
+    while position + 6 <= target and data.startswith(_START, position) and data[position + 3] >= _SYSTEM_HEADER:
+        is_private = data[position + 3] in _PRIVATE
+        position += 6 + (data[position + 4] << 8 | data[position + 5])
+        if position > target:
+            return is_private and (position + 3 > len(data) or data.startswith(_START, position))
+    return False
 
 
 def _partial_start(data: bytes) -> int:
