@@ -296,6 +296,10 @@ class FakeRecordings:
             return RecordingStatus("always", "failed", NOW, "the device does not answer", 360)
         return RecordingStatus("off", "off", None, "", 360)
 
+    async def check_known(self, key: ChannelKey) -> None:
+        if key not in {segment.key for segment in self.segments}:
+            self._catalog.channel(key)
+
     def counts(self) -> dict[str, int]:
         return {"due": 2, "recording": 1}
 

@@ -155,3 +155,30 @@ async def test_the_overview_says_what_is_kept_and_what_is_missing(world: World):
     assert (missing["name"], missing["cause"], missing["since"]) == ("东大门", "no_picture", "2026-03-01T07:00:00.000Z")
     assert answer["missing_total"] == 7
     assert answer["gaps"] == [{"cause": "no_media", "gaps": 3, "channels": 2, "lasting": 1, "seconds": 90.0}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        ("GET", "recordings", ""),
+        ("GET", "recordings/calendar", "?month=1970-01"),
+        ("GET", "recordings/export", "?start=1970-01-01T00:00:00Z&end=1970-01-01T00:01:00Z"),
+        ("POST", "recordings/export", ""),
+        ("GET", "snapshot", "?at=1970-01-01T00:00:00Z"),
+        ("POST", "playback", ""),
+    ],
+)
+async def test_a_mistyped_channel_is_404_and_not_one_without_recordings(world: World, method: str, path: str, query: str):
+    body = {"start": "1970-01-01T00:00:00Z", "end": "1970-01-01T00:01:00Z"} if method == "POST" else None
+    url = f"/devices/{D1}/channels/{D1}/{path}{query}"
+    error = (await world.call(method, url, status=404, json=body))["error"]
+    assert error["code"] == "not_found"
+
+
+async def test_recordings_outlive_their_device(world: World):
+    world.catalog.rows = []
+    answer = await world.call(
+        "GET", f"/devices/{D1}/channels/{C1}/recordings?start=1970-01-01T00:00:00Z&end=1970-01-01T01:00:00Z"
+    )
+    assert answer["segments"]
+    await world.call("GET", f"/devices/{D1}/channels/{C1}/recordings/calendar?month=1970-01")

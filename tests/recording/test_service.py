@@ -226,6 +226,17 @@ async def test_the_segment_being_written_counts_as_covered() -> None:
         assert page.coverage == 1.0
 
 
+async def test_a_channel_is_known_while_it_is_listed_or_a_recording_of_it_is_left() -> None:
+    world = world_of(2)
+    async with recording(world) as service:
+        await service.check_known(key(1))
+        await service.store_segments([closed(0, 300)])
+        world.channels.clear()
+        await service.check_known(key(1))
+        with pytest.raises(NotFound, match="compare both identifiers"):
+            await service.check_known(key(2))
+
+
 async def test_an_empty_or_endless_range_is_refused() -> None:
     async with recording(world_of()) as service:
         with pytest.raises(Invalid, match="after start"):

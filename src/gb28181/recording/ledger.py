@@ -121,6 +121,9 @@ class Ledger:
         following = (page[-1].start, page[-1].segment_id) if more and page else None
         return RecordingPage(page, gaps, share, following, covered)
 
+    async def has_recorded(self, key: ChannelKey) -> bool:
+        return self.being_written(key) is not None or await self._store.last_segment(key) is not None
+
     def being_written(self, key: ChannelKey) -> tuple[int, int] | None:
         """Start and newest media of the segment that has no row yet, UTC microseconds."""
         state = self._streams.stream_state(key)

@@ -21,7 +21,7 @@ from gb28181.catalog.model import Channel, ChannelKey, ChannelsChanged
 from gb28181.clock import Clock, from_us, rfc3339
 from gb28181.config import RecordingSettings
 from gb28181.device.model import DeviceOnline, DeviceRegistered
-from gb28181.errors import Gb28181Error, Invalid, NoPicture
+from gb28181.errors import Gb28181Error, Invalid, NoPicture, NotFound
 from gb28181.ids import DeviceId
 from gb28181.messages import Progress, SegmentClosed
 from gb28181.ports import Channels, Devices, SegmentStore, Streams
@@ -200,6 +200,14 @@ class RecordingService:
             Invalid: The range is empty or longer than 62 days.
         """
         return await self._ledger.page(key, start, end, limit=limit, after=after)
+
+    async def check_known(self, key: ChannelKey) -> None:
+        """Raises: NotFound: There is no such channel, and no recording of one that there was."""
+        try:
+            self._channels.channel(key)
+        except NotFound:
+            if not await self._ledger.has_recorded(key):
+                raise NotFound(say("recording.no_channel", key=key)) from None
 
     def being_written(self, key: ChannelKey) -> tuple[int, int] | None:
         """Start and newest media of the segment that has no row yet, UTC microseconds."""

@@ -99,6 +99,8 @@ async def snapshot(call: Call[SnapshotQuery, None]) -> NoReturn:
     if at is None:
         # The session lasts as long as one that nobody watches.
         await call.services.sessions.open_live(call.key, user=call.caller.username)
+    else:
+        await call.services.recordings.check_known(call.key)
     path = links.snapshot(call.services, call.key, None if at is None else to_us(at) // 1000)
     raise web.HTTPTemporaryRedirect(path, headers={"Cache-Control": "no-store"})
 
@@ -106,6 +108,7 @@ async def snapshot(call: Call[SnapshotQuery, None]) -> NoReturn:
 async def _link(call: Call[Any, Any], asked: ExportQuery) -> str:
     if not timedelta() < asked.end - asked.start <= LONGEST:
         raise BadRequest([{"location": "end", "message": say("export.end_expected")}])
+    await call.services.recordings.check_known(call.key)
     await call.audit("recording.export", call.key, start=rfc3339(asked.start), end=rfc3339(asked.end), format=asked.format)
     return links.export(call.services, call.key, to_us(asked.start) // 1000, -(-to_us(asked.end) // 1000), asked.format)
 

@@ -49,6 +49,7 @@ async def open_playback(call: Call[None, PlaybackRequest]) -> PlaybackAnswer:
         raise Unsupported(say("recording.no_device_playback"))
     limit_sessions(call)
     services = call.services
+    await services.recordings.check_known(call.key)
     start, end = to_us(call.body.start), to_us(call.body.end)
     session = await services.playbacks.open(call.key, start, end, user=call.caller.username)
     await call.audit("playback.open", call.key, session=session.session_id, start=rfc3339(call.body.start))

@@ -94,11 +94,12 @@ async def get_recording(call: Call[None, None]) -> RecordingView:
 
 @route(
     "GET", "/devices/{device_id}/channels/{channel_id}/recordings", right="watch", query=RecordingsQuery,
-    response=RecordingsAnswer,
+    response=RecordingsAnswer, errors=(404,),
 )  # fmt: skip
 async def list_recordings(call: Call[RecordingsQuery, None]) -> RecordingsAnswer:
     """Lists closed segments that overlap a range, and the holes in it. Recordings outlive their device."""
     services, query = call.services, call.query
+    await services.recordings.check_known(call.key)
     end = query.end or services.clock.utc()
     start = query.start or end - _DEFAULT_RANGE
     cursors = Cursors(services.link_key, f"recordings {call.key}")
@@ -139,10 +140,11 @@ class CalendarAnswer(Model):
 
 @route(
     "GET", "/devices/{device_id}/channels/{channel_id}/recordings/calendar", right="watch", query=CalendarQuery,
-    response=CalendarAnswer,
+    response=CalendarAnswer, errors=(404,),
 )  # fmt: skip
 async def recordings_calendar(call: Call[CalendarQuery, None]) -> CalendarAnswer:
     """Shows on which days of a month how much was recorded; days to come are left out."""
+    await call.services.recordings.check_known(call.key)
     days = await call.services.archive.calendar(call.key, call.query.month, call.query.zone)
     return CalendarAnswer(
         month=call.query.month,

@@ -73,6 +73,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "nothing is recorded of {key} from {start} to {end}; the nearest recording is from {nearest} to {until}",
         "{key} 在 {start} 至 {end} 没有录像；最近的录像为 {nearest} 至 {until}",
     ),
+    "recording.no_channel": (
+        "there is no channel {key}, and there is no recording of one: compare both identifiers with the device's channels",
+        "没有通道 {key}，也没有它的录像：请与设备的通道列表核对两个编号",
+    ),
     "recording.nothing": (
         "nothing is recorded of {key} from {start} to {end}, nor anything else: check that the channel's recording is "
         "switched on",
