@@ -108,6 +108,15 @@ async def test_sound_of_a_movie_is_as_long_as_its_pictures_and_has_no_hole(world
     assert {round(later - before, 3) for before, later in pairwise(times)} == {0.128}
 
 
+async def test_sound_stays_with_pictures_that_have_no_time_stamps(world, footage):
+    """Q148c: the pictures' stamps stand still, those of the sound do not."""
+    footage.segment(T0, 20, audio=True, pts=lambda utc: 0)
+    times = sound_times(await fetch(world, link(0, 20)))
+    assert times[0] < 0.15
+    assert times[-1] == pytest.approx(20, abs=0.4)
+    assert {round(later - before, 3) for before, later in pairwise(times)} == {0.128}
+
+
 async def test_gap_takes_no_time_and_a_chapter_tells_of_it(world, footage, tmp_path):
     footage.segment(T0, 10, audio=True)
     footage.segment(T0 + 40 * S, 10, audio=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Final
 
@@ -45,8 +45,8 @@ class RecordedPictures:
 
     Args:
         pictures: In decoding order; empty where no codec can be told or no picture is whole.
-        sound: Audio as recorded, with the camera's own stamps (or 0), in order.
-        origin_90k: The camera's stamp of the first picture: a sound frame is heard
+        sound: Audio as recorded, with the camera's own stamps where it has any, in order.
+        origin_90k: The stamp of sound that is heard with the first picture: a sound frame is heard
             `unwrapped(unit.dts_90k, origin_90k) - origin_90k` after it.
         sets: Parameter sets of the key picture: its own, or lent ones (`lent_sets.py`), which stand in its data then.
     """
@@ -103,9 +103,38 @@ def _demuxed(parts: Iterable[tuple[bytes, bool]], duration_90k: int) -> Recorded
     pictures = tuple(
         RecordedPicture(unit.data, at, _composition(unit), unit.is_key) for unit, at in zip(video, places, strict=True)
     )
-    sound = tuple(unit for unit in units if not unit.is_video)
+    sound, origin = _beside(units, video, places)
     sets = sets_of(codec, video[0].data) if video else ParameterSets(codec)
-    return RecordedPictures(codec, pictures, sound, video[0].dts_90k if video else 0, sets)
+    return RecordedPictures(codec, pictures, sound, origin, sets)
+
+
+def _beside(
+    units: Sequence[AccessUnit], video: Sequence[AccessUnit], places: Sequence[int]
+) -> tuple[tuple[AccessUnit, ...], int]:
+    """The sound and its origin. Where either has no stamps (quirk Q148c), the order of the bytes ties them together."""
+    sound = [unit for unit in units if not unit.is_video]
+    origin = video[0].dts_90k if video else 0
+    if not video or not sound:
+        return tuple(sound), origin
+    pictures_stamped = any(unit.dts_90k for unit in video)
+    sound_stamped = any(unit.dts_90k for unit in sound)
+    if pictures_stamped and sound_stamped:
+        return tuple(sound), origin
+    at, number = [], -sum(unit.is_video for unit in units[: _index_of(units, video[0])])
+    for unit in units:
+        if unit.is_video:
+            number += 1
+        else:  # a picture comes out when the next one has begun
+            at.append(places[min(max(0, number), len(places) - 1)])
+    if not sound_stamped:
+        return tuple(
+            replace(unit, pts_90k=origin + place, dts_90k=origin + place) for unit, place in zip(sound, at, strict=True)
+        ), origin
+    return tuple(sound), round(statistics.median(unit.dts_90k - place for unit, place in zip(sound, at, strict=True)))
+
+
+def _index_of(units: Sequence[AccessUnit], wanted: AccessUnit) -> int:
+    return next(number for number, unit in enumerate(units) if unit is wanted)
 
 
 def spread(stamps: Sequence[int], duration_90k: int) -> list[int]:
