@@ -417,6 +417,9 @@ class Manifests(Protocol):
     def rows(self, volume: str, *, since_us: int) -> AsyncIterator[list[ManifestRow]]:
         """Closed segments of a volume that ended since then, 0 means all; in batches. Raises: StorageError: The disk failed."""
 
+    def orphans(self, volume: str) -> AsyncIterator[ManifestRow]:
+        """Closed segments that no manifest named; they have their rows now. Slow on purpose. Raises: StorageError."""
+
 
 class OrderStore(Protocol):
     async def load_orders(self, *, limit: int) -> list[Order]:

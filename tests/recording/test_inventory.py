@@ -136,3 +136,36 @@ async def test_stock_is_taken_when_a_volume_comes_into_use_and_when_a_media_proc
         bus.publish(in_use(disk))
         await until(database, 3)
     assert service.counters()["background_failures"] == 0
+
+
+async def test_segments_whose_manifest_was_lost_are_found_again_when_the_volume_comes_into_use(
+    disk: Disk, database: Database
+) -> None:
+    recorded(disk, T0, T0 + 30 * HOUR)
+    expected = list(rebuild(disk.volume))
+    for manifest in disk.volume.root.glob("*/*/*/manifest.jsonl"):
+        manifest.unlink()
+    bus = Bus()
+    async with inventory(database, disk.volume.root, bus=bus) as taking:
+        bus.publish(in_use(disk))
+        async with asyncio.timeout(10):
+            while taking.counters()["orphans"] < 2:
+                await asyncio.sleep(0.01)
+    found = await database.segments_between(KEY, 0, T0 + 1000 * HOUR, limit=10)
+    assert [(one.start, one.end, one.sha256, one.adopted) for one in found] == [
+        (row.start, row.end, row.sha256, True) for row in expected
+    ]
+    assert [row.path for row in rebuild(disk.volume)] == [row.path for row in expected]
+
+
+async def test_a_row_that_the_database_still_has_keeps_its_hash_when_the_manifest_was_lost(
+    disk: Disk, database: Database
+) -> None:
+    recorded(disk, T0)
+    taking = inventory(database, disk.volume.root)
+    await taking.take(str(disk.volume.root))
+    (before,) = await database.segments_between(KEY, 0, T0 + HOUR, limit=10)
+    (manifest,) = disk.volume.root.glob("*/*/*/manifest.jsonl")
+    manifest.unlink()
+    assert await taking.search(str(disk.volume.root)) == 1
+    assert await database.segments_between(KEY, 0, T0 + HOUR, limit=10) == [before]

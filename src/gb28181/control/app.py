@@ -177,7 +177,7 @@ class Control:
         volumes = folder.volumes(settings)
         self.inventory = Inventory(
             [str(volume) for volume in volumes],
-            manifests=ManifestThreads(),
+            manifests=ManifestThreads(hashing=settings.recording.hash != "none"),
             store=self.database,
             bus=self.bus,
             clock=self._clock,

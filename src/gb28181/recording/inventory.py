@@ -2,7 +2,7 @@
 a search, and nothing is ever deleted: a volume would run full of recordings that nobody knows.
 
 Rows are missing after a process was killed between two steps, after a volume was away, where an older copy of the database
-was put back, and wherever the database is a new one.
+was put back, and wherever the database is a new one. A manifest that was lost is made anew, slowly and afterwards.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from gb28181.background import Background
@@ -47,9 +48,10 @@ class Inventory:
         self._clock = clock
         self._due: dict[str, None] = {}
         self._in_use: set[str] = set()
+        self._searched: set[str] = set()
         self._wake = asyncio.Event()
         self._background = Background()
-        self._found = 0
+        self._found = self._orphans = 0
         bus.subscribe(Statistics, self._statistics)
         bus.subscribe(IngestUp, self._ingest_up)
 
@@ -63,7 +65,7 @@ class Inventory:
 
     def counters(self) -> dict[str, int]:
         """Events since the start, by name."""
-        return {"found": self._found, "background_failures": self._background.failures}
+        return {"found": self._found, "orphans": self._orphans, "background_failures": self._background.failures}
 
     async def take(self, volume: str) -> int:
         """Adds the rows that are missing of one volume; returns how many these were.
@@ -81,6 +83,23 @@ class Inventory:
         self._found += found
         if found:
             logger.warning("recordings on disk that the database did not know", extra={"volume": volume, "segments": found})
+        return found
+
+    async def search(self, volume: str) -> int:
+        """Takes in closed segments that no manifest names, one by one; returns how many these were.
+
+        Raises:
+            StorageError: The disk failed. What was found before stays.
+        """
+        found = 0
+        try:
+            async for row in self._manifests.orphans(volume):
+                await self._store.add_missing([_segment(volume, row)], volumes=self._volumes)
+                found += 1
+                self._orphans += 1
+        finally:
+            if found:
+                logger.warning("recordings that no manifest named were adopted", extra={"volume": volume, "segments": found})
         return found
 
     def _statistics(self, event: Statistics) -> None:
@@ -107,6 +126,17 @@ class Inventory:
                 except Gb28181Error:
                     self._in_use.discard(volume)  # with the next figures it is tried again
                     raise
+                if volume not in self._searched:
+                    self._searched.add(volume)
+                    self._background.spawn(partial(self._search_once, volume), "orphans")
+
+    async def _search_once(self, volume: str) -> None:
+        """Once a start and volume, beside everything else; again when it failed and the volume comes back into use."""
+        try:
+            await self.search(volume)
+        except Gb28181Error:
+            self._searched.discard(volume)
+            raise
 
 
 def _segment(volume: str, row: ManifestRow) -> Segment:

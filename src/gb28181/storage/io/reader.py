@@ -55,7 +55,7 @@ def rebuild(volume: Volume, *, since_us: int = 0) -> Iterator[ManifestRow]:
     Raises:
         StorageError: The disk failed.
     """
-    for channel in _channels(volume):
+    for channel in channels_of(volume):
         for day in days_of(channel):
             if not since_us or _written_at(channel / day / MANIFEST) >= since_us:
                 yield from (row for row in _manifest(channel / day).rows if row.end >= since_us)
@@ -71,7 +71,7 @@ def verify(volume: Volume, *, device_id: str = "", channel_id: str = "", hashing
     Raises:
         StorageError: The disk failed.
     """
-    for channel in _channels(volume):
+    for channel in channels_of(volume):
         if device_id and channel.parent.name != path_part(device_id):
             continue
         if channel_id and channel.name != path_part(channel_id):
@@ -130,7 +130,12 @@ def _verify_chain(rows: list[ManifestRow]) -> Iterator[Finding]:
         before = row
 
 
-def _channels(volume: Volume) -> Iterator[Path]:
+def channels_of(volume: Volume) -> Iterator[Path]:
+    """Folders of all channels.
+
+    Raises:
+        StorageError: The disk failed.
+    """
     try:
         for device in sorted(entry.path for entry in os.scandir(volume.root) if is_part(entry.name) and entry.is_dir()):
             yield from sorted(Path(entry.path) for entry in os.scandir(device) if is_part(entry.name) and entry.is_dir())

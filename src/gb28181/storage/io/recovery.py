@@ -218,6 +218,16 @@ def _cut(files: _Files) -> None:
     sync_folder(files.ps.parent)
 
 
+def enter(volume: Volume, name: SegmentName, device_id: str, channel_id: str, *, hashing: bool) -> ManifestRow:
+    """Gives a closed segment that has no row and no marker its row; its index is made anew where it is not whole.
+
+    Raises:
+        OSError: The disk failed, or the segment is gone.
+    """
+    start = _Start(device_id, channel_id, name.start_ms * 1000)
+    return _enter(volume, name, _Files.of(volume, name), start, "crash", hashing=hashing)
+
+
 def _enter(
     volume: Volume, name: SegmentName, files: _Files, start: _Start, end_cause: EndCause, *, hashing: bool
 ) -> ManifestRow:
@@ -225,8 +235,8 @@ def _enter(
     index = _read_index(files.idx)
     state = files.ps.stat()
     last_us = max((row.utc_us for row in index.rows), default=start.start_us)
-    if index.end is None:
-        # The disk was too full for the last row, or the index is gone: made anew as far as it goes.
+    if index.end is None or index.end.offset != state.st_size:
+        # The disk was too full for the last row, or the index is gone or another's: made anew as far as it goes.
         with files.ps.open("rb") as file:
             rows, last_us = completed(file.fileno(), index.up_to(state.st_size), start.start_us)
         last_us = _last_medium(rows, last_us, state, start.start_us)
