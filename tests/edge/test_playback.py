@@ -327,6 +327,29 @@ async def test_sound_is_heard_at_the_speed_of_life(make_world: MakeWorld, footag
     assert {after - before for before, after in pairwise(heard)} == {128}
 
 
+async def test_sound_that_begins_later_is_declared_and_silent_until_then(make_world: MakeWorld, footage: Footage) -> None:
+    footage.segment(T0, 2)
+    footage.segment(T0 + 2 * S, 2, audio=True)
+    world = await make_world()
+    async with world.client.get(f"{world.url}{link(T0, T0 + 4 * S)}") as answer:
+        flv = await answer.read()
+    heard = [(ms, body[2:]) for kind, ms, body in tags(flv) if kind == 8 and body[1] == 1]
+    assert flv[4] == 5
+    assert heard[0][0] <= 200
+    assert {later[0] - before[0] for before, later in pairwise(heard)} == {128}
+    loud = [ms for ms, data in heard if len(data) > 100]
+    assert 1700 <= loud[0] <= 2300
+    assert len(loud) >= 10
+
+
+async def test_recording_without_any_sound_declares_none(make_world: MakeWorld, footage: Footage) -> None:
+    footage.segment(T0, 2)
+    footage.segment(T0 + 2 * S, 2)
+    world = await make_world()
+    async with world.client.get(f"{world.url}{link(T0, T0 + 2 * S)}") as answer:
+        assert (await answer.read())[4] == 1
+
+
 async def test_foreign_and_broken_links_are_refused(make_world: MakeWorld, footage: Footage) -> None:
     footage.segment(T0, 4)
     world = await make_world()

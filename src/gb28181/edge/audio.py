@@ -172,6 +172,12 @@ class SoundTrack:
             out += self._samples(unit.at_90k, _G711[unit.codec][np.frombuffer(unit.data, np.uint8)])
         return self._rising(out)
 
+    def begin(self, codec: MediaCodec, config: SoundConfig, at_90k: int) -> None:
+        """Silence from here on, by `keep_up`, until sound of this kind comes."""
+        self._codec, self.config, self._next = codec, config, at_90k * config.rate // CLOCK
+        if codec != "aac":
+            self._encoder = _Encoder()
+
     def keep_up(self, at_90k: int) -> list[SoundFrame]:
         """Silence up to this time where the camera's sound has ended: players wait for a track that stays behind."""
         config, place = self.config, self._next

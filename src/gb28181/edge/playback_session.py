@@ -7,11 +7,12 @@ One viewer watches a session; the newest one has it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gb28181.edge.audio import SOUND_CODECS, SoundTrack, SoundUnit
+from gb28181.edge.audio import SOUND_CODECS, SoundConfig, SoundTrack, SoundUnit
 from gb28181.edge.playback_pace import Pace, compositions
 from gb28181.edge.recorded import Recordings
 from gb28181.edge.recorded_groups import Group
@@ -19,7 +20,7 @@ from gb28181.edge.recorded_pictures import RecordedPicture, RecordedPictures, fi
 from gb28181.errors import Invalid, StorageError
 from gb28181.media.flv import FlvMuxer, script
 from gb28181.media.nal import VideoCodec
-from gb28181.media.ps_pictures import unwrapped
+from gb28181.media.ps_pictures import MediaCodec, unwrapped
 from gb28181.texts.text import say
 
 Action = Literal["pause", "resume", "seek", "speed", "close"]
@@ -30,6 +31,12 @@ KEYS_ONLY: Final = 8.0
 #: A key picture is smaller.
 _KEY_BYTES: Final = 2 << 20
 _SECOND_90K: Final = 90_000
+#: Groups that are looked into for sound where the first has none, then one of each of so many segments; and how far.
+_NEAR_GROUPS: Final = 8
+_FAR_SEGMENTS: Final = 16
+_SOUND_BYTES: Final = 512 << 10
+#: Sound that is declared and has not come for so long begins with silence.
+_QUIET_90K: Final = 27_000
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -147,7 +154,8 @@ class _Film:
         self._muxer: FlvMuxer | None = None
         self._codec: VideoCodec = "h264"
         self._sound = SoundTrack()
-        self._has_sound = False
+        self._kind: tuple[MediaCodec, SoundConfig] | None = None  # of the sound that is declared
+        self._quiet_from: int | None = None
         self._content = 0
         self._next_mark = 0
         self._turn = session.turns
@@ -262,7 +270,7 @@ class _Film:
                 self._muxer = before
                 return
             if before is None:
-                self._declare(read, out)
+                await self._declare(read, out)
                 parts.append(self._muxer.header())
             parts.append(data)
         elif self._muxer is not None:
@@ -275,27 +283,29 @@ class _Film:
         parts += self._sounds(self._muxer, out, heard or [])
         await self._write(b"".join(parts))
 
-    def _declare(self, read: _Read, out: int) -> None:
-        """The sound track, where the recording has sound: a player waits for what is declared, and for nothing else."""
-        units = _sound_of(read)
-        if not units or self._muxer is None:
-            return
-        track = SoundTrack()
-        for unit in units:
-            track.feed(unit)
-        if track.config is not None:
-            self._has_sound = True
+    async def _declare(self, read: _Read, out: int) -> None:
+        """The sound track, where the recording has sound: a player waits for what is declared, and for nothing else; what is
+        declared later it cannot add (MSE)."""
+        kind = _kind_of(_sound_of(read)) or await asyncio.to_thread(_sound_ahead, self._session.groups())
+        if kind is not None and self._muxer is not None:
+            self._kind = kind
             self._sound = SoundTrack()
-            self._muxer.sound(b"", out, track.config.specific)
+            self._muxer.sound(b"", out, kind[1].specific)
 
     def _sounds(self, muxer: FlvMuxer, out: int, heard: list[SoundUnit]) -> Iterator[bytes]:
-        """AAC at the speed of life, silence at every other speed."""
-        if not self._has_sound:
+        """AAC at the speed of life, silence at every other speed and where there is none."""
+        if self._kind is None:
             return
         frames = []
         if self._pace.speed == 1:
             for unit in heard:
                 frames += self._sound.feed(unit)
+            if self._sound.end_90k is not None:
+                self._quiet_from = None
+            elif self._quiet_from is None:
+                self._quiet_from = out
+            elif out - self._quiet_from >= _QUIET_90K:
+                self._sound.begin(*self._kind, self._quiet_from)
         elif self._sound.end_90k is None:
             frames += self._sound.feed(SoundUnit("g711a", out, b"\xd5" * 320))
         frames += self._sound.keep_up(out)
@@ -340,6 +350,32 @@ def _next(groups: Iterator[Group], keys_only: bool) -> _Read | None:
         return _Read(group, RecordedPictures(found.codec, found.pictures[:1], (), found.origin_90k, found.sets))
     if unread is not None:
         raise unread
+    return None
+
+
+def _kind_of(units: list[SoundUnit]) -> tuple[MediaCodec, SoundConfig] | None:
+    track = SoundTrack()
+    for unit in units:
+        track.feed(unit)
+        if track.config is not None:
+            return unit.codec, track.config
+    return None
+
+
+def _sound_ahead(groups: Iterator[Group]) -> tuple[MediaCodec, SoundConfig] | None:
+    """The sound that comes later in a recording; None where none is found."""
+    path, segments = "", 0
+    for number, group in enumerate(groups):
+        if number >= _NEAR_GROUPS:
+            if group.span.path == path:
+                continue
+            segments += 1
+            if segments > _FAR_SEGMENTS:
+                break
+        path = group.span.path
+        with contextlib.suppress(StorageError):
+            if kind := _kind_of(_sound_of(_Read(group, first_pictures(group, _SOUND_BYTES)))):
+                return kind
     return None
 
 
