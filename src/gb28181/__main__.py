@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gb28181 import __version__
-from gb28181.errors import Gb28181Error
+from gb28181.errors import Gb28181Error, Unavailable
 from gb28181.texts.language import of_terminal
 from gb28181.texts.text import packed, rendered, say
 
@@ -90,10 +90,16 @@ def _part(run: Callable[[str, str, DataFolder], int], arguments: argparse.Namesp
     """Runs a part; what it cannot start for goes to `serve`, which tells the person who started it.
 
     Its settings come by a pipe from the process that started this one: they hold passwords.
+
+    Raises:
+        Unavailable: That process ended before it had handed them over, or a person ran the part.
     """
     from gb28181.control.paths import DataFolder
 
-    given = json.loads(sys.stdin.read())
+    try:
+        given = json.loads(sys.stdin.read())
+    except ValueError:
+        raise Unavailable(say("start.part_alone", name=arguments.name)) from None
     folder = DataFolder.at(Path(given["data"]))
     note = folder.failure_note(arguments.name)
     note.unlink(missing_ok=True)

@@ -203,3 +203,15 @@ def test_nothing_is_left_running_after_a_start_that_failed(tmp_path: Path) -> No
         if file.exists():
             with pytest.raises(ProcessLookupError):
                 os.kill(int(file.read_text()), 0)
+
+
+@pytest.mark.parametrize("given", ["", '{"settings": "{'])
+@pytest.mark.parametrize("part", ["_ingest", "_control", "_edge"])
+def test_a_part_whose_serve_died_before_it_handed_the_settings_over_ends_in_one_line(part: str, given: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gb28181", part], input=given, env=os.environ | {"LC_ALL": "C"},
+        capture_output=True, text=True, timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"gb28181: {part[1:]} was given no settings")

@@ -37,6 +37,7 @@ async def test_a_part_that_ends_is_started_again() -> None:
             await asyncio.sleep(0.02)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    await child.wait(20)
 
 
 async def test_a_part_found_running_is_started_anew_when_it_ends() -> None:
@@ -52,6 +53,7 @@ async def test_a_part_found_running_is_started_anew_when_it_ends() -> None:
             await asyncio.sleep(0.02)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    await child.wait(20)
 
 
 def test_an_ingest_is_found_by_its_greeting_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:

@@ -116,9 +116,10 @@ class Child:
         try:
             process.stdin.write(self.config)
             await process.stdin.drain()
-            process.stdin.close()
         except (BrokenPipeError, ConnectionResetError):
             pass  # it ended at once; its status says so
+        finally:
+            process.stdin.close()
         return await process.wait()
 
     def signal(self, number: int) -> None:

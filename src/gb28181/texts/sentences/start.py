@@ -114,6 +114,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{name} ended with status {status} before it was ready; its log says why",
         "{name} 未就绪即退出，状态 {status}；原因见其日志",
     ),
+    "start.part_alone": (
+        "{name} was given no settings and ends: it is a part that serve starts, and serve may have ended; run `gb28181 serve`",
+        "{name} 未收到配置，现退出：它由 serve 启动，而 serve 可能已结束；请运行 `gb28181 serve`",
+    ),
     "start.database_scheme": (
         "database.url names {drivername!r}, expected postgresql:// or sqlite:///",
         "database.url 为 {drivername!r}，应为 postgresql:// 或 sqlite:///",
