@@ -22,7 +22,9 @@ ROW = ManifestRow(
     number=1,
     key_frames=150,
 )
-OTHER = replace(ROW, path=ROW.path.replace("080000", "080500"), number=2, previous=ROW.chain)
+OTHER = replace(
+    ROW, path=ROW.path.replace("080000", "080500"), start=ROW.end, end=2 * ROW.end - ROW.start, number=2, previous=ROW.chain
+)
 
 
 @pytest.mark.parametrize("entry", [ROW, OTHER, Tombstone(ROW.path, 5)])
@@ -62,6 +64,11 @@ def test_a_deleted_row_still_ends_the_chain():
         {"bytes": "5"},
         {"bytes": True},
         {"start": 1 << 70},
+        {"start": ROW.start + 1_000},
+        {"start": ROW.start - 1_000_000},
+        {"end": 1 << 62},
+        {"device_id": "34020000001320000002"},
+        {"path": ROW.path.replace("131", "132")},
         {"end_cause": "bored"},
         {"sha256": "XY" * 32},
         {"sha256": "ab"},
@@ -71,6 +78,11 @@ def test_a_deleted_row_still_ends_the_chain():
 )
 def test_a_row_with_a_wrong_value_is_damaged(change):
     assert parse_manifest(json.dumps(asdict(ROW) | change).encode() + b"\n").damaged == (1,)
+
+
+def test_a_segment_that_took_the_name_of_a_later_millisecond_is_whole():
+    row = replace(ROW, start=ROW.start - 3_000)
+    assert parse_manifest(line_of(row)).rows == (row,)
 
 
 def test_fields_of_a_later_version_are_ignored():

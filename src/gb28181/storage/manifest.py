@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from gb28181.errors import Invalid
+from gb28181.ids import path_part
 from gb28181.messages import EndCause
-from gb28181.storage.segment import SegmentName
+from gb28181.storage.segment import LAST_US, SegmentName
 
 MANIFEST: Final = "manifest.jsonl"
 """Name of the file in a channel-day's folder."""
@@ -148,8 +149,24 @@ def _entry(line: bytes) -> ManifestRow | Tombstone:
         raise Invalid("end_cause")
     if any(len(text) not in (0, 64) or not _HEX.issuperset(text) for text in _digests(values)):
         raise Invalid("digest")
-    _path(values["path"])
+    _agree(values)
     return ManifestRow(**values)
+
+
+def _agree(values: dict[str, Any]) -> None:
+    """Whether the row is that of the segment which its path names: a bit that flipped on disk gives no other time or camera.
+
+    Raises:
+        Invalid: It is not.
+    """
+    name = SegmentName.parse(values["path"])
+    # Of several segments of one millisecond the later ones have the names of the next (`SegmentName.following`).
+    if not 0 <= name.start_ms - values["start"] // 1000 < 1000:
+        raise Invalid("start")
+    if values["end"] > LAST_US:
+        raise Invalid("end")
+    if (path_part(values["device_id"]), path_part(values["channel_id"])) != (name.device, name.channel):
+        raise Invalid("path of another channel")
 
 
 def _digests(values: dict[str, Any]) -> Iterable[str]:

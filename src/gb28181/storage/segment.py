@@ -24,7 +24,8 @@ PART: Final = ".part"
 _PART_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _DAY: Final = re.compile(r"\d{8}", re.ASCII)
 _TIME: Final = re.compile(r"\d{6}\.\d{3}", re.ASCII)
-_LAST_US: Final = to_us(datetime(9999, 12, 31, tzinfo=UTC))
+LAST_US: Final = to_us(datetime(9999, 12, 31, tzinfo=UTC))
+"""The last moment that has a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class SegmentName:
     @classmethod
     def of(cls, device_id: str, channel_id: str, start_us: int) -> SegmentName:
         """Name of the segment of a channel that starts at `start_us` (UTC microseconds, cut to the millisecond)."""
-        if not 0 <= start_us <= _LAST_US:
+        if not 0 <= start_us <= LAST_US:
             raise Invalid(f"segment start {start_us} is not in 1970..9999 as UTC microseconds")
         return cls(path_part(device_id), path_part(channel_id), start_us // 1000)
 

@@ -44,6 +44,13 @@ def test_nothing_is_found_on_a_sound_volume(disk: Disk, three: list[ManifestRow]
     assert list(orphans(disk.volume)) == [[]]
 
 
+def test_a_sound_manifest_takes_no_more_than_a_quick_look(
+    disk: Disk, three: list[ManifestRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gb28181.storage.io.orphans.parse_manifest", None)
+    assert list(orphans(disk.volume)) == [[]]
+
+
 def test_a_lost_manifest_is_made_anew_from_the_files(disk: Disk, three: list[ManifestRow]) -> None:
     manifest(disk).unlink()
     rows = adopted(disk)
@@ -58,6 +65,9 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "line torn": lambda lines: [lines[0], lines[1][:80] + b"\n", lines[2]],
     "last line without its end": lambda lines: [lines[0], lines[2], lines[1][:-1]],
     "zeros": lambda lines: [lines[0], lines[2], bytes(len(lines[1]))],
+    "start flipped": lambda lines: [lines[0], lines[1].replace(b'"start":17', b'"start":37'), lines[2]],
+    "camera flipped": lambda lines: [lines[0], lines[1].replace(b'"device_id":"34', b'"device_id":"74'), lines[2]],
+    "hash flipped": lambda lines: [lines[0], lines[1].replace(b'"sha256":"', b'"sha256":"\xe1'), lines[2]],
     "path flipped": lambda lines: [lines[0], lines[1].replace(b'"path":', b'"pbth":'), lines[2]],
 }
 
@@ -93,6 +103,19 @@ def test_an_orphan_without_its_index_gets_one(disk: Disk, three: list[ManifestRo
     row = adopted(disk)[1]
     assert (row.path, row.bytes, row.key_frames) == (three[1].path, three[1].bytes, three[1].key_frames)
     assert abs(row.end - three[1].end) < S
+
+
+def test_folders_that_are_no_day_are_left_alone(disk: Disk, three: list[ManifestRow]) -> None:
+    folder = disk.volume.root / DEVICE / CHANNEL / "20269999"
+    folder.mkdir()
+    (folder / "000000.000.ps").write_bytes(b"x")
+    assert adopted(disk) == []
+
+
+def test_a_manifest_in_another_spelling_is_read_whole(disk: Disk, three: list[ManifestRow]) -> None:
+    lines = manifest(disk).read_bytes().splitlines()
+    manifest(disk).write_bytes(b"".join(json.dumps(json.loads(line)).encode() + b"\n" for line in lines))
+    assert adopted(disk) == []
 
 
 def test_empty_files_and_foreign_names_are_left_alone(disk: Disk, three: list[ManifestRow]) -> None:
