@@ -6,6 +6,7 @@ import asyncio
 import io
 import subprocess
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import pytest
 from gb28181 import tokens
 from gb28181.edge import export_jobs
 from gb28181.edge.export import ExportRoutes
+from gb28181.edge.export_codecs import codec_change
 from gb28181.edge.export_original import Original
 from gb28181.edge.recorded import Recordings
+from gb28181.edge.recorded_groups import Extent
 from gb28181.sim import barcode
 from gb28181.storage.segment import SegmentName
 from tests.edge.footage import CHANNEL, DEVICE, H264, H264_LARGE, H265, T0, Footage, S
@@ -146,6 +149,29 @@ async def test_other_codec_is_a_clear_error(world, footage):
     assert job["state"] == "failed"
     assert "h264 to h265 at 2026-03-01T00:00:04.000Z" in job["error"]["message"]
     assert not list((world.volume / ".exports").iterdir())
+
+
+@pytest.mark.parametrize("segments", [((4, H264), (4, H265)), ((4, H264), (4, H264), (4, H265), (4, H265))])
+async def test_other_codec_refuses_a_download_before_it_begins(world, footage, segments):
+    at = changed = 0
+    for seconds, picture in segments:
+        footage.segment(T0 + at * S, seconds, picture=picture)
+        changed = changed or (at if picture is H265 else 0)
+        at += seconds
+    said = (await fetch(world, link(0, at), status=400)).decode()
+    assert f"h264 to h265 at 2026-03-01T00:00:{changed:02d}.000Z" in said
+    assert len(seconds_shown(await fetch(world, link(0, changed)))) == changed * 10
+    assert len(seconds_shown(await fetch(world, link(changed, at)))) == (at - changed) * 10
+
+
+async def test_change_of_the_codec_inside_a_segment_is_found(world, footage):
+    for number, picture in enumerate((H264, H264, H264, H265, H265)):
+        footage.segment(T0 + number * 4 * S, 4, picture=picture)
+    groups = list(Recordings([world.volume]).groups(DEVICE, CHANNEL, T0, T0 + 20 * S))
+    one = Extent(groups[0].span, 0, 0)  # as if all lay in the first segment
+    change = codec_change(replace(group, extents=(one, *group.extents)) for group in groups)
+    assert change is not None
+    assert (change.before, change.after, change.at_us) == ("h264", "h265", T0 + 12 * S)
 
 
 async def test_movie_without_sound_has_one_track(world, footage):

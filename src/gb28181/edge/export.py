@@ -19,6 +19,7 @@ from aiohttp import web
 from gb28181 import tokens
 from gb28181.clock import from_us, rfc3339
 from gb28181.edge import export_original, mp4
+from gb28181.edge.export_codecs import CodecChange, codec_change
 from gb28181.edge.export_jobs import Job, Jobs, Worker
 from gb28181.edge.export_original import Original
 from gb28181.edge.export_worker import Task
@@ -120,6 +121,9 @@ class ExportRoutes:
     def _plan(self, task: Task) -> Original:
         return Original(self._recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us))
 
+    def _change(self, task: Task) -> CodecChange | None:
+        return codec_change(self._recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us))
+
     async def _original(self, request: web.Request, task: Task) -> web.StreamResponse:
         original = await asyncio.to_thread(self._plan, task)
         if not original.size:
@@ -156,6 +160,10 @@ class ExportRoutes:
         groups = self._recordings.groups(task.device_id, task.channel_id, task.start_us, task.end_us)
         if await asyncio.to_thread(next, groups, None) is None:
             raise NotFound(_nothing(task))
+        change = await asyncio.to_thread(self._change, task)
+        if change is not None:
+            said = say("export.codec_changed", before=change.before, after=change.after, at=rfc3339(change.at_us))
+            raise Invalid(said)
         async with self._jobs.turn(), Worker(task) as worker:
             first = await worker.read()
             if not first:
