@@ -239,6 +239,7 @@ async def test_stream_that_ends_after_its_last_viewer_left_is_not_asked_for_agai
     opening = asyncio.ensure_future(world.client.get(world.live()))
     await until(lambda: world.control.wanted)
     opening.cancel()
+    await asyncio.wait([opening])
 
 
 async def test_viewer_stays_while_the_stream_begins_anew(make_world):

@@ -86,8 +86,8 @@ class Orders:
         """
         mine = list(self.open(device_id))
         if kind in _ALONE and (other := next((order for order in mine if order.kind in _ALONE), None)) is not None:
-            kind = say(f"command.kind.{other.kind}")
-            raise Conflict(say("command.order_under_way", device_id=device_id, kind=kind, order_id=other.order_id))
+            under_way = say(f"command.kind.{other.kind}")
+            raise Conflict(say("command.order_under_way", device_id=device_id, kind=under_way, order_id=other.order_id))
         if len(mine) >= _MOST_OPEN_OF_DEVICE:
             raise Conflict(say("command.device_orders_full", device_id=device_id, mine=len(mine)))
         if sum(1 for _ in self.open()) >= _MOST_OPEN:
