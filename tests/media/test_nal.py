@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 
 import av
@@ -144,3 +145,27 @@ def test_the_first_sequence_is_found_behind_pack_header_and_map():
     assert nal.first_sequence(frame) == ("h264", bytes.fromhex("6742C01E"))
     assert nal.first_sequence(frame[:60]) is None
     assert nal.first_sequence(b"") is None
+
+
+@pytest.mark.parametrize(("codec", "options"), [("h264", {}), ("h265", {}), ("h264", {"x264-params": "slices=4"})])
+def test_sets_describe_the_picture_that_refers_to_them(codec, options):
+    data, _ = encoded(codec, 320, 240, **options)
+    sets = sets_of(codec, data)
+    assert sets.describe(data)
+    assert not sets.describe(b"\x00\x00\x00\x01" + (b"\x65\x88\x20\x11" if codec == "h264" else b"\x26\x01\x81\x11"))
+    assert not ParameterSets(codec).describe(data)
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_noise_is_no_parameter_set(codec):
+    """Q145: an encrypted stream, whose bytes after a start code are anything."""
+    chance = random.Random(5)
+    begin = {"h264": (b"\x67\x42", b"\x68"), "h265": (b"\x42\x01", b"\x44\x01")}[codec]
+    believed = 0
+    for _ in range(300):
+        sets = ParameterSets(codec)
+        for head in begin:
+            unit = head + chance.randbytes(3000)
+            sets.see(nal.nal_type(codec, unit), unit)
+        believed += sets.info is not None or sets.complete
+    assert not believed

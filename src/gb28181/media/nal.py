@@ -31,6 +31,9 @@ H265_FILLER: Final = 38
 _H264_PROFILES: Final = frozenset({44, 66, 77, 83, 86, 88, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244})
 _H264_CHROMA_PROFILES: Final = _H264_PROFILES - {66, 77, 88}
 _MAX_SIZE: Final = 16384
+#: No camera's pictures are smaller, and no set is longer: noise (an encrypted stream) that begins like a set is told by that.
+_MIN_SIZE: Final = 32
+_LONGEST_SET: Final = 2048
 
 
 def split(data: bytes | bytearray) -> Iterator[bytes]:
@@ -105,11 +108,13 @@ class SequenceInfo:
 
 def sequence_info(codec: VideoCodec, sps: bytes) -> SequenceInfo | None:
     """Reads a sequence parameter set with its NAL header; None when it is cut or nonsense."""
+    if len(sps) > _LONGEST_SET:
+        return None
     try:
         info = _h264_sps(sps) if codec == "h264" else _h265_sps(sps)
     except IndexError:
         return None
-    sane = 0 < info.width <= _MAX_SIZE and 0 < info.height <= _MAX_SIZE
+    sane = _MIN_SIZE <= info.width <= _MAX_SIZE and _MIN_SIZE <= info.height <= _MAX_SIZE and info.chroma <= 3
     return info if sane and info.depth_luma <= 16 and info.depth_chroma <= 16 else None
 
 
@@ -262,7 +267,7 @@ class ParameterSets:
             kept = {H264_SPS: self._sps, H264_PPS: self._pps}.get(kind)
         else:
             kept = {H265_VPS: self._vps, H265_SPS: self._sps, H265_PPS: self._pps}.get(kind)
-        if kept is None:
+        if kept is None or len(nal) > _LONGEST_SET:
             return False
         number = self._number(kind, nal)
         if kept.get(number) == nal:
@@ -289,6 +294,27 @@ class ParameterSets:
             except IndexError:
                 return 0
         return 0
+
+    def describe(self, picture: bytes) -> bool:
+        """Whether the sets in force are those that the first slice of a picture (Annex B) refers to."""
+        return self.complete and any(self._refers(unit) for unit in split(picture))
+
+    def _refers(self, unit: bytes) -> bool:
+        """H.264 §7.3.3, H.265 §7.3.6.1: slice type and the number of the picture parameter set."""
+        kind = nal_type(self.codec, unit)
+        try:
+            if self.codec == "h264":
+                if kind not in (1, H264_IDR):
+                    return False
+                bits = _Bits(unescape(unit[1:24]))
+                bits.ue()
+                return bits.ue() <= 9 and bits.ue() in self._pps
+            if kind >= 32:
+                return False
+            bits = _Bits(unescape(unit[2:24]))
+            return bool(bits.take(2 if 16 <= kind <= 23 else 1)) and bits.ue() in self._pps
+        except IndexError:
+            return False
 
     @property
     def complete(self) -> bool:
