@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from gb28181.catalog.model import ChannelKey
 from gb28181.database import Database
 from gb28181.database.segments import DAY_US
@@ -140,6 +144,28 @@ async def test_a_day_counts_what_lies_in_it_and_nothing_twice(database: Database
     )
     assert await database.recorded_by_day(KEY, 0, 3) == [(50 + 150 + 10, 3000), (20, 0), (7, 1000)]
     assert await database.recorded_by_day(OTHER, 0, 2) == [(0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("offset_hours", [0, 8])
+async def test_days_are_summed_as_a_plain_count_of_seconds_has_it(database: Database, seed: int, offset_hours: int):
+    """Segments over midnight, inside each other and over each other; the days of UTC and of Beijing."""
+    chance = random.Random(seed)
+    second, days = 1_000_000, 4
+    begin = 20_000 * DAY_US - offset_hours * 3600 * second
+    made = []
+    for number in range(60):
+        start = begin + chance.choice([chance.randrange(-7200, days * 86_400), 86_400 * chance.randrange(5) - 30]) * second
+        end = start + chance.choice([1, 30, 60, 3600, 100_000 if number < 3 else 600]) * second
+        made.append(segment(start, end, path=f"p{number}"))
+    await database.add_segments(made)
+    expected = []
+    for day in range(days):
+        first, last = begin + day * DAY_US, begin + (day + 1) * DAY_US
+        inside = ((max(each.start, first), min(each.end, last)) for each in made)
+        seconds = {moment for start, end in inside for moment in range(start // second, end // second)}
+        expected.append((len(seconds) * second, sum(each.bytes for each in made if first <= each.start < last)))
+    assert await database.recorded_by_day(KEY, begin, days) == expected
 
 
 async def test_a_segment_of_more_than_a_day_fills_every_day(database: Database):

@@ -97,9 +97,12 @@ class SegmentRows(Rows):
             if track is None:
                 return [(0, 0)] * days
             statement = by_day(track.track_id, start, days, longest=track.longest_us)
-            for day, recorded, beyond, size in await connection.execute(statement):
+            for day, recorded, beyond, began, size in await connection.execute(statement):
+                if began >= 0:
+                    totals[began][1] += size
+                if not recorded:
+                    continue  # all of it lies in segments before; the day may be the one after the range
                 totals[day][0] += recorded - beyond
-                totals[day][1] += size
                 while beyond > 0 and day + 1 < days:
                     day += 1
                     totals[day][0] += min(beyond, DAY_US)
@@ -198,30 +201,30 @@ def spans(track_id: int, start: int, end: int, *, longest: int, bridge: int) -> 
     return sa.select(run.c.first, run.c.reach, run.c.following, run.c.end_cause).where(stops).order_by(run.c.reach)
 
 
-def by_day(track_id: int, start: int, days: int, *, longest: int) -> sa.Select[int, int, int, int]:
-    """Number of the day, microseconds that began on it, how many of these lie beyond its end, and bytes."""
+def by_day(track_id: int, start: int, days: int, *, longest: int) -> sa.Select[int, int, int, int, int]:
+    """For each day on which seconds begin that no earlier segment has, and each on which their segments began: number of the
+    first, these microseconds, how many of them lie beyond its end, number of the second (-1 before the range), and bytes."""
     end = start + days * DAY_US
     before = sa.func.max(_s.end_us).over(order_by=(_s.start_us, _s.segment_id), rows=(None, -1))
-    begun = sa.case((_s.start_us >= start, _s.bytes), else_=0)
     run = (
         sa.select(
             _s.start_us,
-            begun.label("bytes"),
+            _s.bytes,
             _smaller(_s.end_us, end).label("stop"),
             sa.func.coalesce(before, 0).label("before"),
         )
         .where(_s.track_id == track_id, _s.start_us > start - longest, _s.start_us < end, _s.end_us > start)
         .subquery()
     )
-    begin = _larger(_larger(run.c.start_us, start), run.c.before)
-    new = sa.select(begin.label("begin"), run.c.stop, run.c.bytes).where(run.c.stop > begin).subquery()
-    day = (new.c.begin - start) // sa.literal_column(str(DAY_US), sa.BigInteger)
-    dated = sa.select(day.label("day"), new.c.begin, new.c.stop, new.c.bytes).subquery()
+    begin = _smaller(_larger(_larger(run.c.start_us, start), run.c.before), run.c.stop)
+    began = sa.case((run.c.start_us >= start, _day(run.c.start_us, start)), else_=-1)
+    new = sa.select(begin.label("begin"), run.c.stop, began.label("began"), run.c.bytes).subquery()
+    dated = sa.select(_day(new.c.begin, start).label("day"), new.c.begin, new.c.stop, new.c.began, new.c.bytes).subquery()
     midnight = start + (dated.c.day + 1) * DAY_US
     beyond = sa.case((dated.c.stop > midnight, dated.c.stop - midnight), else_=0)
     return (
-        sa.select(dated.c.day, *(_sum(value) for value in (dated.c.stop - dated.c.begin, beyond, dated.c.bytes)))
-        .group_by(dated.c.day)
+        sa.select(dated.c.day, _sum(dated.c.stop - dated.c.begin), _sum(beyond), dated.c.began, _sum(dated.c.bytes))
+        .group_by(dated.c.day, dated.c.began)
         .order_by(dated.c.day)
     )
 
@@ -250,7 +253,11 @@ def oldest_of_tracks() -> sa.Select[str, str, int | None]:
     return sa.select(track.device_id, track.channel_id, first)
 
 
-def _smaller(left: sa.ColumnElement[int], right: int) -> sa.ColumnElement[int]:
+def _day(moment: sa.ColumnElement[int], start: int) -> sa.ColumnElement[int]:
+    return (moment - start) // sa.literal_column(str(DAY_US), sa.BigInteger)
+
+
+def _smaller(left: sa.ColumnElement[int], right: sa.ColumnElement[int] | int) -> sa.ColumnElement[int]:
     return sa.case((left < right, left), else_=right)
 
 
