@@ -5,7 +5,7 @@ import pytest
 
 from gb28181.errors import StorageError
 from gb28181.storage.io.reader import read_manifest, rebuild
-from gb28181.storage.io.volume import Volume, open_volume
+from gb28181.storage.io.volume import OWNER, Volume, open_volume
 from tests.storage.io.disk import CHANNEL, DEVICE, Camera, record
 
 
@@ -14,6 +14,13 @@ def test_a_volume_is_made_and_claimed(tmp_path):
     assert (volume.root / ".gb28181-volume").read_text() == "one\n"
     assert open_volume(volume.root, "one") == volume
     assert sorted(os.listdir(volume.root)) == [".gb28181-volume", ".open"]
+
+
+def test_nothing_is_left_on_a_volume_of_another_server(tmp_path):
+    (tmp_path / OWNER).write_text("other\n")
+    with pytest.raises(StorageError):
+        open_volume(tmp_path, "one")
+    assert os.listdir(tmp_path) == [OWNER]
 
 
 def test_a_volume_of_another_server_is_refused_with_the_remedy(tmp_path):

@@ -65,7 +65,8 @@ def open_volume(root: Path | str, instance: str) -> Volume:
     try:
         volume.root.mkdir(parents=True, exist_ok=True)
         owner = claim(volume)
-        (volume.root / OPEN).mkdir(exist_ok=True)
+        if owner == instance:
+            (volume.root / OPEN).mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(say("storage.unwritable", root=volume.root, why=reason_of(error))) from None
     if owner != instance:
