@@ -328,6 +328,21 @@ async def test_stream_of_sound_alone_is_explained(make_world, monkeypatch):
         assert "sound and no pictures" in (await answer.json())["error"]["message"]
 
 
+async def test_noise_that_looks_like_a_key_picture_is_no_picture(make_world, monkeypatch):
+    """Q145: the sets are those of a camera, the slice refers to others."""
+    monkeypatch.setattr("gb28181.edge.channel.PICTURE_S", 0.5)
+    world = await make_world()
+    opening = asyncio.ensure_future(world.client.get(world.live()))
+    await world.ingest.watched.wait()
+    (picture,) = encoded("h264", frames=1, gop=1)
+    sets = b"".join(nal.START_CODE + unit for unit in nal.split(picture) if unit[0] & 0x1F in (7, 8))
+    for data in program_stream([sets + b"\x00\x00\x00\x01\x65\x88\x20" + b"\x77" * 500] * 4):
+        world.ingest.send(data)
+    async with await opening as answer:
+        assert answer.status == 503
+        assert "without parameter sets" in (await answer.json())["error"]["message"]
+
+
 async def test_websocket_without_a_stream_is_closed_with_the_reason(make_world, monkeypatch):
     monkeypatch.setattr("gb28181.edge.channel.FIRST_S", 0.3)
     world = await make_world(ingest=False)

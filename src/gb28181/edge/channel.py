@@ -84,6 +84,7 @@ class LiveChannel:
         self._prelude_over: asyncio.TimerHandle | None = None
         self._parser = PsParser()
         self._needs_key = True
+        self._saw_key = False  # what looked like a key picture
         self._source: tuple[IngestClient, int] | None = None
         self._asked: dict[int, IngestClient] = {}
         self._answered = asyncio.Event()
@@ -314,7 +315,7 @@ class LiveChannel:
         if codec not in ("h264", "h265"):
             return
         if self._needs_key or codec != self._codec:
-            if not unit.is_key:
+            if not self._begins(codec, unit):
                 return
             self._needs_key = False
             if codec != self._codec:
@@ -334,6 +335,17 @@ class LiveChannel:
         if self._prelude is None and not self.ready.done():
             self.ready.set_result(None)
         self._stirred.set()
+
+    def _begins(self, codec: VideoCodec, unit: AccessUnit) -> bool:
+        """Whether players can begin here: a key picture that refers to parameter sets which came with it or before it. Of an
+        encrypted stream now and then a picture looks like a key picture, or like a set (quirk Q145)."""
+        own = sets_of(codec, unit.data)
+        if own.complete:
+            self._sets = own
+        if not unit.is_key:
+            return False
+        self._saw_key = True
+        return self._sets is not None and self._sets.codec == codec and self._sets.describe(unit.data)
 
     def _with_sets(self, codec: VideoCodec, data: bytes) -> bytes:
         """A key picture with parameter sets: players join there, though some cameras send them once (quirk Q143)."""
@@ -431,7 +443,7 @@ class LiveChannel:
             return say("live.codec", codec=parser.codec)
         if not parser.codec:
             return say("live.sound_only" if self._hears else "live.no_parameter_sets")
-        return say("live.no_key_frame")
+        return say("live.no_parameter_sets" if self._saw_key else "live.no_key_frame")
 
 
 def _hand(feed: Feed, item: Picture | Sound) -> None:
