@@ -21,7 +21,7 @@ async def test_a_missing_picture_is_explained_in_chinese(world: World) -> None:
     world.sessions.failure = NoPicture(said, stage=Stage.FIRST_RTP, detail={"note": say("stream.ts"), "port": 30000})
     error = (await world.call("POST", LIVE, status=504, json={}, headers=ZH))["error"]
     assert error["message"] == (
-        "端口 30000收到 RTP，但 10 秒内没有 PS 流（设备发送的是 MPEG-TS，不是 PS 流：不会录像）："
+        "端口 30000 收到 RTP，但 10 秒内没有 PS 流（设备发送的是 MPEG-TS，不是 PS 流：不会录像）："
         "请在设备的国标（GB/T 28181）设置中把码流封装改为 PS"
     )
     assert error["detail"] == {"note": "设备发送的是 MPEG-TS，不是 PS 流：不会录像", "port": 30000}

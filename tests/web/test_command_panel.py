@@ -96,3 +96,31 @@ async def test_each_channel_of_a_device_with_thousands_can_be_chosen(seat: Seat)
     await expect(target).to_have_value("34020000001310001599")  # what was chosen stays
     await panel.get_by_test_id("command-target-search").fill("")
     await target.select_option("")  # the device itself
+
+
+async def test_why_a_firmware_file_is_not_taken_is_told(seat: Seat) -> None:  # noqa: F811
+    firmware = {
+        "firmware_id": "f" * 32, "name": "v2.bin", "version": "2", "manufacturer": "ACME", "stored": False, "bytes": 0,
+        "sha256": "", "created_at": AT, "upload_url": f"/media/firmware/{'f' * 32}?token=x",
+    }  # fmt: skip
+
+    async def known(route: Route) -> None:
+        await route.fulfill(json=firmware if route.request.method == "POST" else {"items": [], "next": None})
+
+    async def refused(route: Route) -> None:
+        assert route.request.headers["accept-language"] == "zh-CN"
+        said = {"error": {"code": "too_large", "message": "固件文件超过 100 字节（command.firmware_mib）"}}
+        await route.fulfill(status=413, json=said, headers={"Content-Language": "zh"})
+
+    await seat.page.route("**/api/v1/orders*", lambda route: route.fulfill(json={"items": [], "next": None}))
+    await seat.page.route("**/api/v1/firmware*", known)
+    await seat.page.route("**/media/firmware/**", refused)
+    await seat.login(f"/devices/{CAMERA}")
+    panel = seat.page.get_by_test_id("commands")
+    await panel.locator("summary").click()
+    await panel.get_by_test_id("tab-maintenance").click()
+    await panel.locator("input[type=file]").set_input_files({"name": "v2.bin", "mimeType": "x/y", "buffer": b"x" * 200})
+    await panel.get_by_placeholder("版本").fill("2")
+    await panel.get_by_placeholder("厂商").fill("ACME")
+    await panel.locator("form button[type=submit]").click()
+    await expect(panel.get_by_role("alert")).to_contain_text("固件文件超过 100 字节")

@@ -123,6 +123,36 @@ async def test_the_server_is_asked_in_the_language_of_the_page_not_of_the_browse
     assert set(asked) == {"en"}
 
 
+@pytest.mark.parametrize("path", ["/", f"/devices/{CAMERA}", "/alarms"])
+async def test_another_language_is_asked_for_at_once_what_the_page_shows(seat: Seat, path: str):
+    await seat.login(path)
+    await expect(seat.page.get_by_test_id("language")).to_have_text("English")
+    await seat.page.wait_for_load_state("networkidle")
+    async with seat.page.expect_request(lambda of: "/api/" in of.url and of.headers["accept-language"] == "en", timeout=5_000):
+        await seat.page.get_by_test_id("language").click()
+
+
+async def test_why_there_is_no_picture_is_told_anew_in_the_other_language(seat: Seat):
+    await seat.login(f"/live?grid=1&c={RECORDER}~{_channel(102)}")
+    await expect(seat.page.get_by_test_id("cell-0").get_by_test_id("problem")).to_be_visible()
+    asked = lambda of: of.url.endswith("/live") and of.headers["accept-language"] == "en"  # noqa: E731
+    async with seat.page.expect_request(asked, timeout=5_000):
+        await seat.page.get_by_test_id("language").click()
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1920, 1080)])
+async def test_sixteen_pictures_or_what_is_wrong_with_them_fit(seat: Seat, size: tuple[int, int]):
+    await seat.page.set_viewport_size({"width": size[0], "height": size[1]})
+    await seat.login(f"/live?grid=16&c={RECORDER}~{_channel(102)}")
+    cell = seat.page.get_by_test_id("cell-0")
+    await expect(seat.page.get_by_test_id("cell-15")).to_be_in_viewport(ratio=1.0)
+    await expect(cell.get_by_test_id("problem").locator("strong")).to_be_in_viewport(ratio=1.0)
+    button, box = await cell.get_by_test_id("problem").locator("button").bounding_box(), await cell.bounding_box()
+    assert button is not None
+    assert box is not None
+    assert button["y"] + button["height"] <= box["y"] + box["height"]
+
+
 async def test_a_tab_that_is_older_than_the_server_finds_its_pages(seat: Seat):
     """After an update the files that an open tab knows by name are gone: 404 for a page's script."""
     await seat.login("/")

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bitrateOf, lossOf, timeOf, zoneOf } from './format.ts'
+import { bitrateOf, lossOf, timeOf, withLocalTimes, zoneOf } from './format.ts'
 import { languageOf } from './i18n/language.ts'
 
 test('the chosen language wins over the browser, and Chinese over an unknown one', () => {
@@ -27,6 +27,8 @@ test('a missing time is no text', () => {
   assert.equal(timeOf(null), '')
   assert.equal(timeOf('not a time'), '')
   assert.match(timeOf('2026-03-01T00:00:00Z'), /^2026-0[23]-\d\d \d\d:00:00$/)
+  const moment = '2026-03-01T00:00:00.041Z'
+  assert.equal(withLocalTimes(`自 ${moment} 起没有媒体数据（${moment}）`), `自 ${timeOf(moment)} 起没有媒体数据（${timeOf(moment)}）`)
 })
 
 test('the zone of the times is told by its offset', () => {

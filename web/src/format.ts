@@ -10,6 +10,11 @@ export function timeOf(text: string | null | undefined): string {
   return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
 }
 
+const MOMENT = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g
+
+/** A sentence of the server with its moments, RFC 3339 in UTC, as local times. */
+export const withLocalTimes = (text: string): string => text.replace(MOMENT, timeOf)
+
 /** The zone that times are shown in, that of the browser, as `UTC+8`, `UTC-3:30` or `UTC`. */
 export function zoneOf(minutesWest: number = new Date().getTimezoneOffset()): string {
   if (minutesWest === 0) return 'UTC'

@@ -1,5 +1,6 @@
 /** Calls of the API with the token of this browser tab. */
 import { computed, ref } from 'vue'
+import { withLocalTimes } from '../format.ts'
 import type { Login, Role } from './types.ts'
 
 const BASE = '/api/v1'
@@ -25,7 +26,7 @@ export class ApiError extends Error {
   readonly language: string
 
   constructor(status: number, body: ErrorBody) {
-    super(body.message)
+    super(withLocalTimes(body.message))
     this.status = status
     this.code = body.code
     this.stage = body.stage ?? ''
@@ -123,6 +124,11 @@ function headers(): Record<string, string> {
 /** Calls a media link, which is its own permission. */
 export const callMedia = <T>(method: string, url: string): Promise<T> =>
   answerOf<T>(url, { method, headers: spoken() })
+
+/** Sends a file to a media link. It takes as long as its size and the line make it. */
+export async function sendFile(url: string, file: File): Promise<void> {
+  await answerOf<unknown>(url, { method: 'PUT', headers: spoken(), body: file }, new AbortController().signal)
+}
 
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const init: RequestInit = { method, headers: headers() }

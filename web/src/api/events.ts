@@ -1,5 +1,6 @@
 /** Changes told by the server; while its WebSocket is down, a poll each 10 s stands in. */
 import { onBeforeUnmount, onMounted, ref, watch } from 'vue'
+import { spoken } from '../i18n/language.ts'
 import { soonAfter } from '../live/backoff.ts'
 import { forgetLogin, token } from './client.ts'
 
@@ -83,7 +84,8 @@ export function useEvents(listener: Listener): void {
 
 /**
  * Keeps what a page shows fresh: loads at once, on each event that `wants` names (at most once a second, however many
- * come), each `everyMs`, and when the tab becomes visible again. Never twice at the same time.
+ * come), each `everyMs`, when the tab becomes visible again, and in the other language when that is chosen. Never twice at
+ * the same time.
  */
 export function useFresh(
   load: () => Promise<void>,
@@ -121,6 +123,7 @@ export function useFresh(
   useEvents((event) => {
     if (wants(event)) soon()
   })
+  watch(spoken, () => void refresh())
   onMounted(() => {
     poll = window.setInterval(soon, everyMs)
     document.addEventListener('visibilitychange', onVisible)

@@ -1,7 +1,7 @@
 /** Chinese and English. The texts lie in `zh.json` and `en.json`; a test holds their keys together. */
 import { createI18n } from 'vue-i18n'
 import en from './en.json'
-import { languageOf, type Language } from './language.ts'
+import { languageOf, spoken, type Language } from './language.ts'
 import zh from './zh.json'
 
 const KEY = 'gb28181.language'
@@ -22,4 +22,5 @@ export function setLanguage(language: Language): void {
 export function apply(): void {
   document.documentElement.lang = i18n.global.locale.value === 'zh' ? 'zh-CN' : 'en'
   document.title = i18n.global.t('app.title')
+  spoken.value = i18n.global.locale.value
 }

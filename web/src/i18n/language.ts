@@ -1,4 +1,9 @@
+import { ref } from 'vue'
+
 export type Language = 'zh' | 'en'
+
+/** What the server is asked to speak; who shows sentences of the server asks anew when it changes. */
+export const spoken = ref<Language>('zh')
 
 /** Chosen before, else the browser's, else Chinese. */
 export function languageOf(stored: string | null, browser: readonly string[]): Language {

@@ -1,6 +1,6 @@
 /** The live page's address is its layout: `#/live?grid=4&c=<device>~<channel>&c=-…`, one `c` a cell, `-` for an empty one. */
 
-export const GRIDS = [1, 4, 9] as const
+export const GRIDS = [1, 4, 9, 16] as const
 export type Grid = (typeof GRIDS)[number]
 
 export interface ChannelKey {

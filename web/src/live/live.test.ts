@@ -56,6 +56,7 @@ test('a grid without channels fills itself', () => {
   assert.deepEqual(layoutOf({ grid: '9' }), { grid: 9, cells: Array(9).fill(null), isAutomatic: true })
   assert.equal(layoutOf({}).grid, 4)
   assert.equal(layoutOf({ grid: '7' }).grid, 4)
+  assert.equal(layoutOf({ grid: '16' }).cells.length, 16)
 })
 
 test('what is no channel in the address is an empty cell', () => {

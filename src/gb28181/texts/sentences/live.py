@@ -26,7 +26,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "live.stuck.answered": (
         "{peer} accepted the INVITE but no {transport} media arrived at {media} within {waited:.0f} s: check the firewall for "
         "this port, and that the device can reach the address told to it (media.advertise)",
-        "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media}没有收到 {transport} 媒体数据：请检查防火墙是否放行此端口，"
+        "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media} 没有收到 {transport} 媒体数据：请检查防火墙是否放行此端口，"
         "以及设备能否访问告知它的收流地址（media.advertise）",
     ),
     "live.stuck.unanswered": (
@@ -37,17 +37,17 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "live.stuck.doubtful": (
         "{peer} accepted the INVITE and no media arrived at {media} within {waited:.0f} s: {doubt}",
-        "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media}没有收到媒体数据：{doubt}",
+        "{peer}已接受 INVITE，但 {waited:.0f} 秒内{media} 没有收到媒体数据：{doubt}",
     ),
     "live.stuck.connected": (
         "{peer} opened its media connection to {media} but sent nothing within {waited:.0f} s: restart the channel's "
         "encoder on the device",
-        "{peer}已与{media}建立媒体连接，但 {waited:.0f} 秒内没有发送数据：请重启设备上此通道的编码",
+        "{peer}已与{media} 建立媒体连接，但 {waited:.0f} 秒内没有发送数据：请重启设备上此通道的编码",
     ),
     "live.stuck.first_rtp": (
         "RTP arrives at {media} but it holds no program stream after {waited:.0f} s ({note}): set the device's GB/T 28181 "
         "stream format to PS",
-        "{media}收到 RTP，但 {waited:.0f} 秒内没有 PS 流（{note}）：请在设备的国标（GB/T 28181）设置中把码流封装改为 PS",
+        "{media} 收到 RTP，但 {waited:.0f} 秒内没有 PS 流（{note}）：请在设备的国标（GB/T 28181）设置中把码流封装改为 PS",
     ),
     "live.stuck.first_ps": (
         "a program stream arrives but no key frame came within {waited:.0f} s ({note}): lower the key frame interval of the "
