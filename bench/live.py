@@ -173,6 +173,7 @@ async def fan_out(viewers: int, seconds: float) -> dict[str, Any]:
     # All viewers stand behind one address here.
     with platform(MEDIA__TRANSPORT="udp", HTTP__MAX_IDLE_CONNECTIONS_PER_SOURCE="5000") as server:
         sender = Sender(clip.make(PROGRAMS, 4000), seconds + 4, "udp")
+        sink: subprocess.Popen[str] | None = None
         try:
             queue = await devices.start(1, sip_port=server.sip_port, server_id=SERVER_ID, password=PASSWORD)
             await _listed(server, 1)
@@ -194,6 +195,9 @@ async def fan_out(viewers: int, seconds: float) -> dict[str, Any]:
             sent = await asyncio.to_thread(sender.result)
         finally:
             sender.kill()
+            if sink is not None:
+                sink.kill()
+                sink.wait()
     gbit = said["bytes"] * 8 / 1e9
     return {
         "viewers": viewers, "seconds": seconds, "delivered_gbit": round(gbit, 2),

@@ -72,10 +72,10 @@ def floor(streams: int, kbps: int, transport: str, seconds: float, folder: Path 
          PROGRAMS / "ps_floor", str(streams), transport, str(FLOOR_TICK_MS), place],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    sender = Sender(media, seconds, transport)
     try:
         assert receiver.stdin is not None
         assert receiver.stdout is not None
-        sender = Sender(media, seconds, transport)
         for _ in range(streams):
             host, port, ssrc = receiver.stdout.readline().split()
             sender.add(host, int(port), int(ssrc))
@@ -87,6 +87,7 @@ def floor(streams: int, kbps: int, transport: str, seconds: float, folder: Path 
         receiver.stdin.close()
         got = json.loads(receiver.stdout.read())
     finally:
+        sender.kill()
         receiver.kill()
         receiver.wait()
         shutil.rmtree(place, ignore_errors=True)

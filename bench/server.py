@@ -7,16 +7,18 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gb28181 import tokens
 
@@ -51,6 +53,14 @@ class Platform:
                 [sys.executable, "-m", "gb28181", "serve", "--data", str(self.data)], env=environ, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=log,
             )  # fmt: skip
+        try:
+            self._meet()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _meet(self) -> None:
+        """Waits until every part runs, and signs in."""
         wait(lambda: self._banner() is not None, "the banner of serve", 60)
         banner = self._banner()
         assert banner is not None
@@ -112,13 +122,32 @@ class Platform:
         return f"/media/live/{device}/{device}.flv?token={token}"
 
     def stop(self) -> None:
+        """Ends it with all its parts; by force what does not end in order."""
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # control and edge die with it, an ingest does not
+            self.process.wait()
+            with suppress(OSError, ValueError):
+                os.kill(self.pid("ingest-0"), signal.SIGKILL)
+
+
+def end_in_order() -> None:
+    """From now on SIGTERM ends this program as an exception does, so that what it started ends too."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `timeout` tells the whole group: a second one would stop the tidying
+    raise SystemExit(128 + number)
 
 
 @contextmanager
 def platform(folder: Path | None = None, **settings: str) -> Iterator[Platform]:
     """A platform that runs; its data are gone afterwards."""
+    end_in_order()
     place = Path(tempfile.mkdtemp(prefix="gb28181-bench-", dir=folder))
     made = None
     try:

@@ -21,6 +21,7 @@ SOCKETS = 32
 WINDOW = 256
 
 _CALL = re.compile(rb"^Call-ID: ?(\S+)", re.M | re.I)
+_CSEQ = re.compile(rb"^CSeq: ?(\d+)", re.M | re.I)
 
 
 @dataclass(slots=True)
@@ -46,7 +47,8 @@ class Town:
             line.setblocking(False)
             self._lines.append(line)
         self.devices = [self._device(number) for number in range(first, first + count)]
-        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        #: By Call-ID and CSeq: the two requests of a registration are one call, and the challenge may come twice.
+        self._waiting: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
         self.repeated = 0
 
     def _device(self, number: int) -> Device:
@@ -67,12 +69,12 @@ class Town:
         with contextlib.suppress(BlockingIOError):
             while True:
                 data = line.recv(65536)
-                call = _CALL.search(data)
-                if call is None:
+                call, cseq = _CALL.search(data), _CSEQ.search(data)
+                if call is None or cseq is None:
                     continue
                 if not data.startswith(b"SIP/2.0"):
                     self._accept(line, data)
-                elif (future := self._waiting.get(call[1])) is not None and not future.done():
+                elif (future := self._waiting.get((call[1], int(cseq[1])))) is not None and not future.done():
                     future.set_result(data)
 
     def _accept(self, line: socket.socket, request: bytes) -> None:
@@ -84,7 +86,8 @@ class Town:
     async def _ask(self, device: Device, message: bytes, call: bytes) -> bytes:
         """Sends until it is answered, as RFC 3261 says (T1 500 ms)."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[call] = future
+        key = call, device.cseq
+        self._waiting[key] = future
         pause = 0.5
         try:
             for _ in range(7):
@@ -96,7 +99,7 @@ class Town:
                 self.repeated += 1
                 pause = min(4.0, pause * 2)
         finally:
-            del self._waiting[call]
+            del self._waiting[key]
         raise SystemExit(f"{device.code} was not answered")
 
     async def register(self, device: Device) -> None:

@@ -18,6 +18,7 @@ import machine
 import playback
 import record
 import signalling
+from server import end_in_order
 
 import catalog
 
@@ -283,6 +284,7 @@ def main(about: str | None) -> int:
             lines += tell(row, results[row.name]["runs"]) if row.name in results else [Line(row.name, "not run", "", "", None)]
         print_table(lines)
         return 0
+    end_in_order()
     subprocess.run(["make", "-s", "-C", HERE], check=True)
     RESULTS.mkdir(exist_ok=True)
     print(f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}; {machine.words()}; commit {machine.commit()}", flush=True)
