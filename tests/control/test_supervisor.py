@@ -14,7 +14,7 @@ import pytest
 from gb28181.config import Settings
 from gb28181.control.paths import DataFolder
 from gb28181.control.supervisor import Child, find_ingest, ingest_start, take_lock
-from gb28181.errors import StorageError
+from gb28181.errors import StorageError, Unavailable
 from gb28181.frames import encode, from_json, to_json
 from gb28181.ingest_start import IngestStart
 from gb28181.messages import Hello
@@ -38,6 +38,31 @@ async def test_a_part_that_ends_is_started_again() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await child.wait(20)
+
+
+async def test_a_part_whose_process_cannot_be_made_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    child = Child("part", ["--version"], b"")
+    child.has_served = True
+    with monkeypatch.context() as away:
+        away.setattr("sys.executable", str(tmp_path / "python"))
+        running = asyncio.create_task(child.run())
+        async with asyncio.timeout(20):
+            while child.restarts < 1:
+                await asyncio.sleep(0.02)
+        assert child.pid == 0
+    async with asyncio.timeout(20):
+        while not child.pid:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await child.wait(20)
+
+
+async def test_a_part_that_never_could_be_started_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("gb28181.control.supervisor._FIRST_PAUSE_S", 0.001)
+    with pytest.raises(Unavailable, match="part cannot be started as a process: No such file"):
+        await Child("part", ["--version"], b"").run()
 
 
 async def test_a_part_found_running_is_started_anew_when_it_ends() -> None:

@@ -27,7 +27,7 @@ from gb28181.errors import StorageError, Unavailable, WireError
 from gb28181.frames import FrameReader, to_json
 from gb28181.ingest_start import IngestStart, Logging, Receiving, Writing
 from gb28181.messages import Hello
-from gb28181.texts.text import say, unpacked
+from gb28181.texts.text import reason_of, say, unpacked
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +97,26 @@ class Child:
             logger.warning("ended", extra={"part": self.name, "pid": adopted})
         while True:
             began = time.monotonic()
-            status = await self._once()
+            status = None
+            try:
+                status = await self._once()
+                why = say("start.part_ended", name=self.name, status=status)
+            except OSError as error:  # no process to be had: memory, processes or open files have run out
+                why = say("start.part_unstartable", name=self.name, fault=reason_of(error))
             pause = _FIRST_PAUSE_S if time.monotonic() - began > _STABLE_S else min(_LONGEST_PAUSE_S, pause * 2)
             self.restarts += 1
             if not self.has_served and (status == _CANNOT_START or self.restarts >= _FIRST_TRIES):
-                raise Unavailable(say("start.part_ended", name=self.name, status=status))
-            logger.error("ended, starting it again", extra={"part": self.name, "status": status, "pause_s": round(pause, 1)})
+                raise Unavailable(why)
+            if status is None:
+                logger.error("cannot be started, tried again", extra={"part": self.name, "reason": str(why)})
+            else:
+                logger.error(
+                    "ended, starting it again", extra={"part": self.name, "status": status, "pause_s": round(pause, 1)}
+                )
             await asyncio.sleep(pause)
 
     async def _once(self) -> int:
+        self.pid, self._process = 0, None
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gb28181", *self._arguments,
             stdin=asyncio.subprocess.PIPE, start_new_session=self._detached, env={**os.environ, **(self._environ or {})},

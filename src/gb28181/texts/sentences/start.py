@@ -114,6 +114,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{name} ended with status {status} before it was ready; its log says why",
         "{name} 未就绪即退出，状态 {status}；原因见其日志",
     ),
+    "start.part_unstartable": (
+        "{name} cannot be started as a process: {fault}. Check memory, the limits of this user, and that it may run Python.",
+        "{name} 无法作为进程启动：{fault}。请检查内存、服务用户的各项限制，以及该用户能否运行 Python。",
+    ),
     "start.part_alone": (
         "{name} was given no settings and ends: it is a part that serve starts, and serve may have ended; run `gb28181 serve`",
         "{name} 未收到配置，现退出：它由 serve 启动，而 serve 可能已结束；请运行 `gb28181 serve`",
