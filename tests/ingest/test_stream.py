@@ -195,3 +195,50 @@ def test_port_that_another_program_holds_is_tried_last() -> None:
     assert list(pool.candidates(0.0)) == [20002, 20004]
     pool.unusable(20002)
     assert list(pool.candidates(0.0)) == [20004, 20002]
+
+
+SEQUENCE = bytes.fromhex("0000000167640028acb403c0113f2c200000030020000006 51e30655".replace(" ", ""))
+
+
+def stream_map(entries: str) -> bytes:
+    body = bytes.fromhex(f"e0ff0000{len(entries) // 2:04x}{entries}00000000")
+    return b"\x00\x00\x01\xbc" + struct.pack(">H", len(body)) + body
+
+
+def pes(payload: bytes, stream: int = 0xE0) -> bytes:
+    return b"\x00\x00\x01" + bytes([stream]) + struct.pack(">H", len(payload) + 3) + b"\x84\0\0" + payload
+
+
+def shown(stream: bytes) -> tuple[str, str]:
+    """What is said of the first key frame, and the note of the stream."""
+    bench = Bench()
+    packets = packetise(stream)
+    for begin in range(0, len(packets), 30):
+        bench.tick(packets[begin : begin + 30])
+    (said,) = [progress.detail for progress in bench.said if progress.what == "first_key_frame"]
+    return said, bench.stream.state().note
+
+
+SYSTEM = bytes.fromhex("000001bb000c809c4105e17fe0e800c0c200")
+KEY_SLICE, OTHER_SLICE = b"\0\0\0\1\x65\x88\x84" + b"\x99" * 300, b"\0\0\0\1\x61\xe0\x08" + b"\x99" * 300
+
+
+def test_stream_of_which_nothing_can_be_shown_says_so_with_its_first_key_frame() -> None:
+    sound = PACK + pes(b"\xd5" * 160, 0xC0)
+    said, note = shown((PACK + SYSTEM + stream_map("90c00000") + pes(b"\xd5" * 160, 0xC0) + sound * 9) * 30)
+    assert said == note
+    assert "sound and no pictures" in said
+    svac = PACK + pes(b"\0\0\1\x9f" + b"\x99" * 300)
+    said, _ = shown((PACK + SYSTEM + stream_map("80e00000") + svac[len(PACK) :] + svac * 9) * 30)
+    assert "sends svac" in said
+    said, _ = shown((PACK + pes(KEY_SLICE) + (PACK + pes(OTHER_SLICE)) * 9) * 3)
+    assert "without parameter sets" in said
+
+
+def test_parameter_sets_before_or_in_a_later_key_frame_are_enough() -> None:
+    group = PACK + pes(KEY_SLICE) + (PACK + pes(OTHER_SLICE)) * 9
+    assert shown(PACK + pes(SEQUENCE + KEY_SLICE) + group) == ("", "")
+    assert shown(PACK + pes(SEQUENCE) + group) == ("", "")
+    said, note = shown(group + PACK + pes(SEQUENCE + KEY_SLICE) + group)
+    assert said
+    assert not note

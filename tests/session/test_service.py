@@ -12,7 +12,7 @@ from gb28181.clock import Clock
 from gb28181.device.model import Address, DeviceMoved, DeviceOffline, DeviceOnline, DeviceRegistered
 from gb28181.errors import NoPicture, NotFound, PeerTimeout
 from gb28181.ids import DeviceId
-from gb28181.messages import Progress, Snapshot, StreamState
+from gb28181.messages import Progress, Snapshot, Statistics, StreamState
 from gb28181.ports import SipRequest
 from gb28181.session.diagnosis import unanswered
 from gb28181.session.model import Dialog, IngestDown, IngestUp, Stage, StreamDown, StreamRecord
@@ -112,6 +112,31 @@ async def test_no_rtp_after_the_answer_ends_with_bye_and_a_hint_at_the_firewall(
         assert caught.value.stage == Stage.ANSWERED
         await until(lambda: not world.receivers and not world.records)
     assert "BYE call-1" in world.log
+
+
+async def test_a_stream_of_which_nothing_can_be_shown_is_no_answer_to_who_wants_to_watch() -> None:
+    world = World(lack="the camera sends sound and no pictures")
+    async with service(world) as sessions:
+        with pytest.raises(NoPicture, match="sound and no pictures") as caught:
+            await sessions.open_live(KEY, user="a")
+        assert caught.value.stage == Stage.FIRST_PS
+        await until(lambda: not world.receivers and not world.records)
+        assert sessions.sessions() == []
+    assert "BYE call-1" in world.log
+
+
+async def test_a_stream_of_which_nothing_can_be_shown_is_recorded_on() -> None:
+    world = World(lack="the camera sends sound and no pictures")
+    async with service(world) as sessions:
+        await sessions.hold_for_recording(KEY)
+        with pytest.raises(NoPicture, match="sound and no pictures"):
+            await sessions.open_live(KEY, user="a")
+        assert sessions.is_recording(KEY)
+        (stream_id,) = world.receivers
+        state = StreamState(stream_id, str(DEVICE), str(CHANNEL), "udp", 20000, width=1920, height=1080)
+        world.bus.publish(Statistics(0, 0, 0.0, 0.0, 0, 0, (), (state,)))
+        assert (await sessions.open_live(KEY, user="a")).session_id
+    assert not any(line.startswith("BYE") for line in world.log)
 
 
 async def test_488_to_tcp_is_followed_by_an_offer_of_udp() -> None:

@@ -42,6 +42,7 @@ class World:
     log: list[str] = field(default_factory=list)
     answers: list[object] = field(default_factory=list)
     reaches: Sequence[str] = ("first_rtp", "first_ps", "first_key_frame")
+    lack: str = ""
     online: bool = True
     device: Device = field(default_factory=lambda: Device(DEVICE))
     bus: Bus = field(default_factory=Bus)
@@ -112,7 +113,7 @@ class World:
 
     def confirm(self, receiver: Receiver, *, ssrc: int, peer: Address) -> None:
         for what in self.reaches:
-            self.bus.publish(Progress(receiver.stream_id, what, 1_700_000_000_000_000))  # type: ignore[arg-type]
+            self.bus.publish(Progress(receiver.stream_id, what, 1_700_000_000_000_000, self.lack))  # type: ignore[arg-type]
 
     def set_recording(self, ingest: str, stream_id: str, recording: bool) -> None:
         self.log.append(f"recording {recording}")

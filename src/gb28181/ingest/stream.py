@@ -17,6 +17,7 @@ from gb28181.ingest.recorder import Recorder
 from gb28181.ingest_start import Receiving
 from gb28181.media import nal, rtcp, rtp
 from gb28181.media.keyframe import KeyFrameCutter, Piece
+from gb28181.media.ps import PsParser
 from gb28181.media.reorder import Reorder, Run
 from gb28181.messages import LOSS, RECORDED, EndCause, MediaTransport, OpenReceiver, Progress, StreamState
 from gb28181.texts.text import say
@@ -37,6 +38,8 @@ _SIP_NOTE: Final = say("stream.sip")
 _IDLE_KBPS_S: Final = 1.0
 #: Parameter sets stand at the start of a key frame, behind pack header, system header and stream map.
 _SEQUENCE_WITHIN: Final = 1024
+#: Of the first key frame more is searched: private data may come first.
+_SEARCHED: Final = 64 << 10
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ class Stream:
     # Found without a dictionary: each tick touches every stream.
     __slots__ = (
         "_bytes", "_connected_at", "_cutter", "_first_key_at", "_first_ps_at", "_first_rtp_at", "_foreign", "_gop",
-        "_gop_bytes", "_gop_s", "_kbps", "_last_key_at", "_last_media_at", "_lock", "_moment", "_packets", "_probe",
+        "_gop_bytes", "_gop_s", "_kbps", "_lack", "_last_key_at", "_last_media_at", "_lock", "_moment", "_packets", "_probe",
         "_rated_at", "_rated_bytes", "_reorder", "_say", "_sequence", "_settings", "_size", "_straight", "_timestamp",
         "channel_id", "deadline_s", "device_id", "expected", "format", "is_silent", "last_heard", "note", "opened", "port",
         "reception", "recorder", "source_name", "stream_id", "transport", "watchers",
@@ -121,6 +124,7 @@ class Stream:
         self._gop_s = 0.0
         self._sequence = b""
         self._size = (0, 0)
+        self._lack = ""  # why nothing of it can be shown
         self._packets = self._bytes = self._foreign = 0
         # What went the straight way since `_settle`, and the last RTP timestamp of it.
         self._straight = 0
@@ -346,7 +350,7 @@ class Stream:
             gop_s=round(self._gop_s, 3),
             source=self.source_name,
             format=self.format,
-            note=(self.recorder.note if self.recorder is not None else "") or self.note,
+            note=(self.recorder.note if self.recorder is not None else "") or self.note or self._lack,
             width=self._size[0],
             height=self._size[1],
             segment_start=segment.start_us if segment is not None else 0,
@@ -449,6 +453,8 @@ class Stream:
     def _deliver(self, piece: Piece) -> None:
         if piece.is_key:
             self._key_frame(piece)
+        elif not self._first_key_at:
+            self._measure(piece.data[:_SEARCHED])  # some devices send parameter sets in a pack of their own
         is_recorded = self.recorder is not None and self.recorder.add(piece, self._moment.now)
         if not is_recorded:
             self._remember(piece)
@@ -467,22 +473,26 @@ class Stream:
                 recorder.add(piece, self._moment.now)
 
     def _key_frame(self, piece: Piece) -> None:
-        self._measure(piece.data)
+        self._measure(piece.data[: _SEQUENCE_WITHIN if self._first_key_at and not self._lack else _SEARCHED])
+        if self._size != (0, 0):
+            self._lack = ""
         if self._last_key_at:
             self._gop_s = (piece.at - self._last_key_at) / 1e6
         self._last_key_at = piece.at
         if not self._first_key_at:
             self._first_key_at = piece.at
-            self._progress("first_key_frame")
+            self._lack = "" if self._size != (0, 0) else _lack_of(piece.data[:_SEARCHED])
+            self._progress("first_key_frame", self._lack)
 
     def _measure(self, data: bytes) -> None:
         """Takes the size of the pictures from the sequence parameter set, when it changes (quirk Q143)."""
-        found = nal.first_sequence(data[:_SEQUENCE_WITHIN])
+        found = nal.first_sequence(data)
         if found is None or found[1] == self._sequence:
             return
-        self._sequence = found[1]
         info = nal.sequence_info(*found)
-        self._size = (info.width, info.height) if info is not None else (0, 0)
+        if info is not None:  # of an encrypted stream anything may begin like one (quirk Q145)
+            self._sequence = found[1]
+            self._size = (info.width, info.height)
 
     def _remember(self, piece: Piece) -> None:
         """Keeps the bytes since the last key frame for who may join; a stream that is not recorded is there to be watched."""
@@ -506,6 +516,16 @@ class Stream:
 
     def _progress(self, what: What, detail: str = "") -> None:
         self._say(Progress(self.stream_id, what, self._moment.utc_us, detail))
+
+
+def _lack_of(data: bytes) -> str:
+    """Why what begins with a key frame can be shown nowhere, as far as it lacks a sequence parameter set."""
+    parser = PsParser()
+    units = [*parser.feed(data, 0), *parser.flush()]
+    if parser.codec in ("svac", "mpeg4", "mpeg2"):
+        return say("live.codec", codec=parser.codec)
+    heard = parser.declared or any(not unit.is_video for unit in units)
+    return say("live.sound_only" if heard and not parser.codec else "live.no_parameter_sets")
 
 
 def _flags(piece: Piece, *, recorded: bool) -> int:

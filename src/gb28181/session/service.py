@@ -126,8 +126,11 @@ class SessionService:
 
     # --- what callers ask --------------------------------------------------------------------------------------
 
-    async def open_live(self, key: ChannelKey, *, user: str, transport: str | None = None) -> Session:
+    async def open_live(self, key: ChannelKey, *, user: str, transport: str | None = None, only_shown: bool = True) -> Session:
         """Joins the channel's running stream or opens it.
+
+        Args:
+            only_shown: A stream of which nothing can be shown is no answer; otherwise whoever waits is told elsewhere.
 
         Raises:
             NotFound: No such channel.
@@ -138,6 +141,9 @@ class SessionService:
         session = self._sessions.begin(key, user, loop.time())
         try:
             stream = await self._hold(key, session.session_id, transport)
+            if only_shown and stream.lack:
+                self._start(self._release(stream, session.session_id))
+                raise NoPicture(stream.lack, stage=Stage.FIRST_PS, detail={"note": stream.lack})
         except BaseException:
             self._sessions.end(session.session_id)
             raise
@@ -211,7 +217,7 @@ class SessionService:
 
     async def _open_for_viewer(self, key: ChannelKey) -> None:
         try:
-            await self.open_live(key, user="link")
+            await self.open_live(key, user="link", only_shown=False)  # the edge says what it sees
         except Gb28181Error as error:
             logger.info("stream for a waiting viewer failed", extra={"channel": str(key), "reason": str(error)})
 
@@ -323,6 +329,8 @@ class SessionService:
         stream = self._by_id.get(event.stream_id)
         if stream is None:
             return
+        if event.what == "first_key_frame":
+            stream.lack = event.detail
         if stage := _PROGRESS.get(event.what):
             stream.reach(stage, from_us(event.at))
         if event.what == "silent":
@@ -334,6 +342,8 @@ class SessionService:
         for state in event.streams:
             if (stream := self._by_id.get(state.stream_id)) is not None:
                 stream.state = state
+                if state.width:
+                    stream.lack = ""
 
     def _ended_by_ingest(self, event: StreamEnded) -> None:
         if (stream := self._by_id.get(event.stream_id)) is not None:

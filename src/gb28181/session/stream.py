@@ -28,6 +28,7 @@ class LiveStream:
         moved: Set at each new stage.
         gone: Set when nothing of it is left; only then may the channel be invited again (quirk Q94).
         is_orphan: Its ingest went away and has not answered since.
+        lack: Why nothing of it can be shown, though it can be recorded; "" for pictures.
         doubt: Why media may never come, as its answer says.
         inviting: The INVITE under way, and `invited_at` where it went.
     """
@@ -40,6 +41,7 @@ class LiveStream:
         self.transport: MediaTransport = "udp"
         self.ssrc = 0
         self.doubt = ""
+        self.lack = ""
         self.receiver: Receiver | None = None
         self.record: StreamRecord | None = None
         self.state: StreamState | None = None
