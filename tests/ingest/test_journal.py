@@ -67,3 +67,18 @@ def test_everything_acknowledged_begins_the_file_anew(tmp_path: Path) -> None:
     assert drained(journal, 30) == list(range(1, 31))
     journal.stop()
     assert (tmp_path / "j").read_bytes() == b'{"seq":30}\n'
+
+
+def test_a_file_in_which_something_always_waits_begins_anew_when_it_is_long(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path, longest=50)
+    journal.start()
+    journal.append(segment(1))
+    for number in range(2, 1001):
+        journal.append(segment(number))
+        journal.acknowledge(number - 1)
+    journal.stop()
+    assert len(path.read_bytes().splitlines()) <= 50
+    again = Journal(path)
+    assert [entry.seq for entry in again.after(0, 10)] == [1000]
+    assert again.append(segment(1001)).seq == 1001

@@ -5,7 +5,8 @@ anew. A thread of its own writes, syncs and reads, several lines at once, so tha
 The manifests on the volumes hold the same truth: what a power cut takes from the journal is found there.
 
 Memory is bounded while control is away for long: the oldest entries are kept, those behind them are on disk alone and come
-back when there is room.
+back when there is room. The file begins anew when everything is acknowledged, and, where something always waits, when it has
+become long; without control it grows for as long as the ingest records without it (`media.orphan_s`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from gb28181.messages import SegmentClosed
 logger = logging.getLogger(__name__)
 
 _STOP_S: Final = 10.0
+_LONGEST: Final = 65_536
+"""Lines after which the file begins anew with what waits."""
 
 
 class _Fetch(NamedTuple):
@@ -41,11 +44,14 @@ class Journal:
 
     Args:
         keep: Most entries in memory.
+        longest: Lines after which the file begins anew; more than `keep`.
     """
 
-    def __init__(self, path: Path, *, keep: int = 4096) -> None:
+    def __init__(self, path: Path, *, keep: int = 4096, longest: int = _LONGEST) -> None:
         self._path = path
         self._keep = keep
+        self._longest = longest
+        self._length = 0
         # Receiving thread only. Behind the last of `_entries` there are more on disk while its number is less than `_last`.
         self._entries: list[SegmentClosed] = []
         self._last = self._acknowledged = self._given_up = 0
@@ -62,10 +68,7 @@ class Journal:
         if self._has_more:
             self._lines.put(b"\n")  # a torn last line must not swallow the next one
         else:
-            # Begins anew with what is left.
-            self._lines.put(_begin(self._entries[0].seq - 1 if self._entries else self._last))
-            for entry in self._entries:
-                self._lines.put(_line(entry))
+            self._begin_anew()
         self._thread.start()
 
     def append(self, entry: SegmentClosed) -> SegmentClosed:
@@ -76,6 +79,7 @@ class Journal:
         if in_memory:
             self._entries.append(entry)
         self._lines.put(_line(entry))
+        self._length += 1
         return entry
 
     def acknowledge(self, seq: int) -> None:
@@ -86,9 +90,11 @@ class Journal:
         if place:
             del self._entries[:place]
             self._acknowledged = seq
-            # Empty: the file begins anew. The number goes on, or control would take new entries for old ones.
-            is_empty = not self._entries and not self._has_more
-            self._lines.put(_begin(self._last) if is_empty else b'{"ack":%d}\n' % seq)
+            if not self._has_more and (not self._entries or self._length >= self._longest):
+                self._begin_anew()
+            else:
+                self._lines.put(b'{"ack":%d}\n' % seq)
+                self._length += 1
 
     def after(self, seq: int, limit: int) -> list[SegmentClosed]:
         """The next entries behind a number, as far as they are in memory; the others follow when these are acknowledged."""
@@ -100,6 +106,12 @@ class Journal:
         """Writes what is left."""
         self._lines.put(None)
         self._thread.join(_STOP_S)
+
+    def _begin_anew(self) -> None:
+        """With what is left, all of which is in memory. The number goes on, or control would take new entries for old ones."""
+        begin = _begin(self._entries[0].seq - 1 if self._entries else self._last)
+        self._lines.put(b"".join((begin, *map(_line, self._entries))))
+        self._length = 1 + len(self._entries)
 
     @property
     def _held_to(self) -> int:
