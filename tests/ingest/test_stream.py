@@ -239,6 +239,8 @@ def test_parameter_sets_before_or_in_a_later_key_frame_are_enough() -> None:
     group = PACK + pes(KEY_SLICE) + (PACK + pes(OTHER_SLICE)) * 9
     assert shown(PACK + pes(SEQUENCE + KEY_SLICE) + group) == ("", "")
     assert shown(PACK + pes(SEQUENCE) + group) == ("", "")
+    private = pes(b"\0\0\1\x42" + b"\1" * 16, 0xBD)  # begins like a set of H.265
+    assert shown(PACK + private + pes(SEQUENCE + KEY_SLICE) + group) == ("", "")
     said, note = shown(group + PACK + pes(SEQUENCE + KEY_SLICE) + group)
     assert said
     assert not note

@@ -486,13 +486,14 @@ class Stream:
 
     def _measure(self, data: bytes) -> None:
         """Takes the size of the pictures from the sequence parameter set, when it changes (quirk Q143)."""
-        found = nal.first_sequence(data)
-        if found is None or found[1] == self._sequence:
-            return
-        info = nal.sequence_info(*found)
-        if info is not None:  # of an encrypted stream anything may begin like one (quirk Q145)
-            self._sequence = found[1]
-            self._size = (info.width, info.height)
+        for codec, unit in nal.sequences(data):
+            if unit == self._sequence:
+                return
+            info = nal.sequence_info(codec, unit)
+            if info is not None:  # private data, and an encrypted stream (quirk Q145), may begin like one
+                self._sequence = unit
+                self._size = (info.width, info.height)
+                return
 
     def _remember(self, piece: Piece) -> None:
         """Keeps the bytes since the last key frame for who may join; a stream that is not recorded is there to be watched."""

@@ -120,11 +120,15 @@ def sequence_info(codec: VideoCodec, sps: bytes) -> SequenceInfo | None:
 
 def first_sequence(data: bytes) -> tuple[VideoCodec, bytes] | None:
     """The first sequence parameter set among start codes: of an access unit, or of the packs of a program stream."""
+    return next(sequences(data), None)
+
+
+def sequences(data: bytes) -> Iterator[tuple[VideoCodec, bytes]]:
+    """What begins like a sequence parameter set among start codes; private data of a device may."""
     for unit in split(data):
         codec = probe(unit[0], unit[1]) if len(unit) > 1 else None
         if codec is not None and nal_type(codec, unit) == (H264_SPS if codec == "h264" else H265_SPS):
-            return codec, unit
-    return None
+            yield codec, unit
 
 
 class _Bits:
