@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import resource
 import select
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from gb28181.errors import Unavailable
 from gb28181.ingest.batch import CarefulBudget, Packets, PayloadViews, dispatch
 from gb28181.ingest.ports import PortPool
 from gb28181.ingest.slab import SLOTS, STRIDE, Slab
@@ -26,9 +29,14 @@ from gb28181.ingest.tcp import Connection, TcpMedia
 from gb28181.ingest.tcp_batch import TcpBatch
 from gb28181.ingest_start import Receiving
 from gb28181.messages import EndCause, OpenReceiver, Progress
+from gb28181.texts.text import say
 
 logger = logging.getLogger(__name__)
 
+_FILES_A_STREAM: Final = 6
+"""Media and RTCP socket, a connection and its successor, two files of a segment."""
+_OTHER_FILES: Final = 32
+"""Control, edge, journal, manifests, markers, libraries."""
 _SHORT_TICK_S: Final = 0.040
 _ROUNDS: Final = 4
 _CAREFUL_PACKETS: Final = 3000
@@ -55,6 +63,11 @@ class _Port:
         if self.tcp is not None:
             out += [connection.sock.fileno() for connection in (self.tcp.current, self.tcp.waiting) if connection is not None]
         return out
+
+
+def streams_for(open_files: int) -> int:
+    """How many streams a process may hold that may open so many files (`RLIM_INFINITY`: no limit)."""
+    return sys.maxsize if open_files == resource.RLIM_INFINITY else max(1, (open_files - _OTHER_FILES) // _FILES_A_STREAM)
 
 
 class Receiver:
@@ -84,6 +97,7 @@ class Receiver:
         self._tcp_got = 0  # bytes of the last read
         self._waiting: set[Stream] = set()
         self._quick_ports = 0
+        self._most_streams = streams_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.budget = CarefulBudget(_CAREFUL_PACKETS)
 
     # --- streams -----------------------------------------------------------------------------------------------------
@@ -119,11 +133,14 @@ class Receiver:
         """Reserves a port; the same stream again gives the same one.
 
         Raises:
-            Unavailable: No port is free.
+            Unavailable: No port is free, or this process may open too few files for one stream more.
         """
         known = self._ports.get(request.stream_id)
         if known is not None:
             return known.sockets.port
+        if len(self._ports) >= self._most_streams:
+            # Else those that are recorded would find no file for their next segment.
+            raise Unavailable(say("stream.open_files", streams=self._most_streams))
         sockets = self._opener.open(request.transport, self._moment.now)
         stream = Stream(request, sockets.port, settings=self._settings, moment=self._moment, say=self._say)
         port = _Port(stream, sockets, TcpMedia(sockets.media) if request.transport == "tcp" else None)

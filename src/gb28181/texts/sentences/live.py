@@ -167,6 +167,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "no recording volume can be written: {why}",
         "没有可写的录像存储：{why}",
     ),
+    "stream.open_files": (
+        "this process may open files for {streams} streams and no more: raise LimitNOFILE (systemd) or ulimit -n",
+        "本进程可打开的文件数只够 {streams} 路流：请提高 LimitNOFILE（systemd）或 ulimit -n",
+    ),
     "stream.no_port": (
         "no media port is free ({why}): widen media.ports, or check which program holds them",
         "没有空闲的媒体端口（{why}）：请扩大 media.ports 范围，或检查哪个程序占用了这些端口",
