@@ -60,3 +60,13 @@ async def test_the_answer_names_the_language_of_its_message(world: World) -> Non
         async with world.client.get("/api/v1/devices", headers=headers) as answer:
             assert answer.status == 401
             assert answer.headers["Content-Language"] == language
+
+
+async def test_chinese_can_be_read_in_the_answer_as_it_comes(world: World) -> None:
+    async with world.client.get("/api/v1/nowhere", headers=ZH) as answer:
+        assert "：GET /api/v1/nowhere" in (await answer.read()).decode()
+
+
+async def test_what_a_device_said_need_not_be_utf_8(world: World) -> None:
+    world.sessions.failure = NoPicture("no \udcff", stage=Stage.FIRST_RTP, detail={})
+    assert (await world.call("POST", LIVE, status=504, json={}))["error"]["message"] == "no ?"

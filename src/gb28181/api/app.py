@@ -223,4 +223,7 @@ def _problem(status: int, code: str, message: str, language: Language, **more: A
         name: value for name, value in more.items() if value is not None
     }
     spoken = language if isinstance(message, Text) else "en"
-    return web.json_response({"error": body}, status=status, headers={"Content-Language": spoken})
+    # Readable as it comes; what a device said need not be UTF-8.
+    readable = json.dumps({"error": body}, ensure_ascii=False).encode(errors="replace")
+    headers = {"Content-Language": spoken, "Content-Type": "application/json; charset=utf-8"}
+    return web.Response(body=readable, status=status, headers=headers)
