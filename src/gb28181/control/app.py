@@ -41,10 +41,10 @@ from gb28181.errors import Unavailable
 from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed
 from gb28181.ops.garbage import ShortPauses
+from gb28181.ops.giving_back import GivesBack
 from gb28181.ops.keys import load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
-from gb28181.ops.memory import GivesBack
 from gb28181.ops.moving import MovingFile
 from gb28181.ops.sealing import SealedSecrets
 from gb28181.ops.system import raise_file_limit
