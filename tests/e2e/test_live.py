@@ -182,6 +182,7 @@ async def test_no_picture_names_the_step_and_the_remedy(town: Town, tmp_path: Pa
         assert "488" in answer["error"]["message"]
         headers = {"Authorization": f"Bearer {town.server.token}", "Accept-Language": "zh-CN,zh;q=0.9"}
         url = f"{town.server.url}/api/v1{path_of(channel)}/live"
+        assert town.server.client is not None
         async with town.server.client.post(url, json={"transport": "udp"}, headers=headers) as chinese:
             assert "设备无法提供所要求的媒体" in (await chinese.json())["error"]["message"]
         assert (await town.server.call("POST", f"{path_of(channel)}/live", {}))["session_id"]

@@ -41,6 +41,6 @@ def test_any_state_is_read_without_an_error(text: str) -> None:
 )
 def test_a_refusal_is_told_in_both_languages(reason: str, told: str) -> None:
     with pytest.raises(SubscriptionRefused) as refusal:
-        check_accepted(Response(489, reason, ()))
+        check_accepted(Response(489, reason, []))
     assert str(refusal.value) == f"SUBSCRIBE was answered 489 {reason}".rstrip()
     assert rendered(str(refusal.value), "zh") == told
