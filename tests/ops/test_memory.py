@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -25,23 +24,3 @@ def test_pages_between_live_pieces_are_returned() -> None:
     memory.give_back()
     assert before - resident() > 50 << 20
     assert len(kept) == 1000
-
-
-async def test_a_process_that_serves_gives_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = asyncio.Event()
-    count = 0
-
-    def note() -> None:
-        nonlocal count
-        count += 1
-        if count == 3:
-            given.set()
-
-    monkeypatch.setattr(memory, "give_back", note)
-    monkeypatch.setattr(memory, "_EVERY_S", 0.001)
-    with memory.GivesBack():
-        await asyncio.wait_for(given.wait(), 10)
-    before = count
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert count == before

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
-
 from gb28181.ops.memory import give_back
-
-#: Between two looks of a process that serves, seconds.
-_EVERY_S: Final = 30.0
 
 
 class GivesBack:
-    """Does so every half a minute while it is entered; its loop must run."""
+    """Does so every `every_s` seconds while it is entered; its loop must run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, every_s: float = 30.0) -> None:
+        self._every_s = every_s
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> GivesBack:
@@ -27,7 +23,7 @@ class GivesBack:
             self._timer = None
 
     def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._step)
+        self._timer = asyncio.get_running_loop().call_later(self._every_s, self._step)
 
     def _step(self) -> None:
         give_back()
