@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from gb28181.ops.memory import give_back
 
 
