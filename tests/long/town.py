@@ -28,6 +28,7 @@ from tests.long.processes import Usage, holdings, leftovers, usage
 
 PARTS = ("control", "ingest-0", "edge")
 SAMPLE_S = 5.0
+MEMORY_S = 1.0
 KEEPALIVE_S = 20.0
 RETRY_S = 5.0
 #: Until everything that was ended is forgotten: idle streams 15 s, lost streams and their BYE 32 s, SIP transactions 32 s.
@@ -82,7 +83,12 @@ class Town:
         return read
 
     async def measure(self) -> None:
-        """Samples every process until cancelled."""
+        """Samples every process until cancelled: its memory each second, everything else now and then.
+
+        What is allocated and freed goes up and down with every write and every tick, by several per cent; a slope of one per
+        cent an hour shows only through many samples.
+        """
+        due = 0.0
         while True:
             row: dict[str, Any] = {"at": round(self.elapsed, 1)}
             for part in PARTS:
@@ -90,14 +96,20 @@ class Town:
                 if found is not None:
                     self.memory[part].append((self.elapsed, found.resident))
                     row[part] = {name: round(value, 2) for name, value in asdict(found).items()}
-            try:
-                figures = await self.figures()
-                row |= {name: figures.get(name, 0) for name in ("streams", "streams_recording", "viewers", "devices_online")}
-                row["lag_max_ms"] = round(figures.get("loop_lag_max_seconds", 0) * 1000, 1)
-            except (aiohttp.ClientError, TimeoutError):
-                row["silent"] = True  # control or edge is being started again
-            self.report.samples.append(row)
-            await asyncio.sleep(SAMPLE_S)
+            if self.elapsed >= due:
+                due = self.elapsed + SAMPLE_S
+                self.report.samples.append(row | await self._counted())
+            await asyncio.sleep(MEMORY_S)
+
+    async def _counted(self) -> dict[str, Any]:
+        try:
+            figures = await self.figures()
+        except (aiohttp.ClientError, TimeoutError):
+            return {"silent": True}  # control or edge is being started again
+        counted: dict[str, Any] = {
+            name: figures.get(name, 0) for name in ("streams", "streams_recording", "viewers", "devices_online")
+        }
+        return counted | {"lag_max_ms": round(figures.get("loop_lag_max_seconds", 0) * 1000, 1)}
 
     def _usage(self, part: str) -> Usage | None:
         try:
