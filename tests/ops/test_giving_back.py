@@ -20,7 +20,7 @@ async def test_memory_is_given_back_again_and_again_while_the_process_serves(mon
             given.set()
 
     monkeypatch.setattr(giving_back, "give_back", note)
-    with giving_back.GivesBack(every_s=0.001) as gives:
+    with giving_back.gives_back(every_s=0.001) as gives:
         await asyncio.wait_for(given.wait(), 10)
         assert gives._timer is not None
     assert gives._timer is None

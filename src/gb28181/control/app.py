@@ -41,7 +41,7 @@ from gb28181.errors import Unavailable
 from gb28181.ids import DeviceId
 from gb28181.messages import SegmentClosed
 from gb28181.ops.garbage import ShortPauses
-from gb28181.ops.giving_back import GivesBack
+from gb28181.ops.giving_back import gives_back
 from gb28181.ops.keys import load_or_create
 from gb28181.ops.logs import configure
 from gb28181.ops.loop_lag import LoopLag
@@ -307,7 +307,7 @@ class Control:
             stack.push_async_callback(self.sip.stop)
             stack.enter_context(self.lag)
             stack.enter_context(ShortPauses())
-            stack.enter_context(GivesBack())
+            stack.enter_context(gives_back())
             for part in (
                 self.devices, self.catalog, self.commands, self.sessions, self.inventory, self.ingests, self.recordings,
                 self.retention, self.alarms, self.subscriptions, self.upkeep, self.ptz, self.edge,

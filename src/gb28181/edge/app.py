@@ -35,7 +35,7 @@ from gb28181.edge.segments import SegmentRoutes
 from gb28181.edge.site import Site
 from gb28181.edge.snapshot import SnapshotRoutes
 from gb28181.errors import Invalid, Unavailable
-from gb28181.ops.giving_back import GivesBack
+from gb28181.ops.giving_back import gives_back
 from gb28181.ops.system import raise_file_limit
 from gb28181.storage.io.deposit import Deposit
 from gb28181.texts.text import reason_of, say
@@ -142,7 +142,7 @@ class Edge:
         Raises:
             OSError: The address cannot be bound.
         """
-        self._stack.enter_context(GivesBack())
+        self._stack.enter_context(gives_back())
         await self._stack.enter_async_context(self.proxy)
         await self._stack.enter_async_context(self.hub)
         await self._stack.enter_async_context(self.jobs)

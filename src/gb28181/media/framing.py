@@ -122,16 +122,14 @@ class Framing:
 
     def _frame(self, view: memoryview, position: int, end: int) -> tuple[int, int]:
         """Prefix and length of the frame that begins here; a length of -1 says that none does, 0 that it is empty."""
-        size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position)
+        size, flags, _, _, _, ssrc = _HEAD.unpack_from(view, position)
         if ssrc == self._ssrc and self._is_settled and flags >> 6 == 2 and size >= _SHORTEST:
             return _PREFIX, size
-        prefix = _PREFIX
-        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and end - position < _JUDGED_INTERLEAVED:
-            return _PREFIX, MAX_FRAME  # not enough to tell the two forms apart
-        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and view[position + 4] >> 6 == 2:
-            size, flags, kind, _, _, ssrc = _HEAD.unpack_from(view, position + 2)
-            prefix = _INTERLEAVED_PREFIX
-        elif size == 0:
+        head = _head(view, position, end)
+        if head is None:
+            return _PREFIX, MAX_FRAME
+        prefix, size, flags, kind, _, ssrc = head
+        if size == 0 and prefix == _PREFIX:
             return _PREFIX, 0  # RFC 4571 §2: a keep-alive of some devices
         if not _is_header(size, flags, kind):
             return prefix, -1
@@ -244,7 +242,20 @@ class Framing:
 
     @staticmethod
     def _is_short_rtcp(view: memoryview, position: int, size: int) -> bool:
-        return size >= _SHORTEST and view[position] >> 6 == 2 and 200 <= view[position + 1] <= 204
+        return size >= _SHORTEST and view[position] >> 6 == 2 and _RTCP_FIRST <= view[position + 1] <= _RTCP_LAST
+
+
+def _head(view: memoryview, position: int, end: int) -> tuple[int, int, int, int, int, int] | None:
+    """Prefix and length of a frame, then flags, type, sequence and SSRC of its packet; None: too few bytes to tell the forms
+    apart. At least `_JUDGED` have come."""
+    size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position)
+    if size >> 8 == _DOLLAR and size & 0xFF <= 3:
+        if end - position < _JUDGED_INTERLEAVED:
+            return None
+        if view[position + _INTERLEAVED_PREFIX] >> 6 == 2:
+            size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position + _PREFIX)
+            return _INTERLEAVED_PREFIX, size, flags, kind, sequence, ssrc
+    return _PREFIX, size, flags, kind, sequence, ssrc
 
 
 def _is_header(size: int, flags: int, kind: int) -> bool:
@@ -271,13 +282,9 @@ def _follow(view: memoryview, position: int, end: int, *, is_counted: bool = Fal
     for _ in range(_FOLLOWED):
         if end - position < _JUDGED:
             break
-        size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position)
-        prefix = _PREFIX
-        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and end - position < _JUDGED_INTERLEAVED:
+        if (head := _head(view, position, end)) is None:
             break
-        if size >> 8 == _DOLLAR and size & 0xFF <= 3 and view[position + 4] >> 6 == 2:
-            size, flags, kind, sequence, _, ssrc = _HEAD.unpack_from(view, position + 2)
-            prefix = _INTERLEAVED_PREFIX
+        prefix, size, flags, kind, sequence, ssrc = head
         if (size or not first) and not _is_header(size, flags, kind):
             return False, True, first
         position += prefix + size

@@ -8,11 +8,12 @@ short collection sets nothing aside: calls and requests under way would pile up 
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections.abc import Mapping
 from typing import Any, Final
+
+from gb28181.ops.repeating import Repeating
 
 _FULL: Final = 2
 #: Between two collections of everything, seconds.
@@ -25,22 +26,19 @@ class ShortPauses:
     """Works while it is entered, for the whole process; its loop must run."""
 
     def __init__(self, *, thaw_s: float = _THAW_S, long_s: float = _LONG_S) -> None:
-        self._thaw_s = thaw_s
         self._long_s = long_s
         self._began = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Repeating(thaw_s, lambda _: self.thaw())
 
     def __enter__(self) -> ShortPauses:
         gc.collect()
         gc.freeze()  # modules and what was loaded at the start are set aside while nobody waits yet
         gc.callbacks.append(self._collected)
-        self._arm()
+        self._timer.__enter__()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def __exit__(self, *error: object) -> None:
+        self._timer.__exit__(*error)
         gc.callbacks.remove(self._collected)
         gc.unfreeze()
 
@@ -48,10 +46,6 @@ class ShortPauses:
         """Collects everything, what was set aside too."""
         gc.unfreeze()
         gc.collect()
-        self._arm()
-
-    def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._thaw_s, self.thaw)
 
     def _collected(self, phase: str, info: Mapping[str, Any]) -> None:
         if info["generation"] != _FULL:

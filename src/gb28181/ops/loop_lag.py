@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
+
+from gb28181.ops.repeating import Repeating
 
 _PERIOD_S: Final = 0.25
 
@@ -18,33 +19,24 @@ class LoopLag:
     """
 
     def __init__(self, *, period_s: float = _PERIOD_S) -> None:
-        self._period_s = period_s
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Repeating(period_s, self._measured)
         self.last_s = 0.0
         self.max_s = 0.0
         self.total_s = 0.0
 
     def __enter__(self) -> LoopLag:
-        self._arm()
+        self._timer.__enter__()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def __exit__(self, *error: object) -> None:
+        self._timer.__exit__(*error)
 
     def take_max(self) -> float:
         """The worst delay since the last call, in seconds."""
         worst, self.max_s = max(self.max_s, self.last_s), 0.0
         return worst
 
-    def _arm(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._period_s
-        self._timer = loop.call_at(due, self._measure, due)
-
-    def _measure(self, due: float) -> None:
-        self.last_s = max(0.0, asyncio.get_running_loop().time() - due)
-        self.max_s = max(self.max_s, self.last_s)
-        self.total_s += self.last_s
-        self._arm()
+    def _measured(self, late_s: float) -> None:
+        self.last_s = late_s
+        self.max_s = max(self.max_s, late_s)
+        self.total_s += late_s

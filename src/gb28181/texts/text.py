@@ -47,7 +47,7 @@ class Text(str):
 
 def say(name: str, /, **parameters: object) -> Text:
     """The sentence of this id; what is no number is told as its `str`."""
-    plain = {key: value if isinstance(value, str | int | float) else str(value) for key, value in parameters.items()}
+    plain = _plain(parameters)
     return Text(SENTENCES[name][0].format_map(plain), name, plain)
 
 
@@ -55,7 +55,7 @@ def told_as(name: str, english: str, parameters: Mapping[str, object]) -> str:
     """A sentence that somebody else's code made, as our sentence of the same meaning; as it is where there is none."""
     if name not in SENTENCES:
         return english
-    plain = {key: value if isinstance(value, str | int | float) else str(value) for key, value in parameters.items()}
+    plain = _plain(parameters)
     try:
         SENTENCES[name][1].format_map(plain)
     except KeyError:
@@ -109,6 +109,10 @@ def unpacked(kept: str) -> str:
         return _whole(json.loads(kept))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return kept
+
+
+def _plain(parameters: Mapping[str, object]) -> dict[str, Parameter]:
+    return {key: value if isinstance(value, str | int | float) else str(value) for key, value in parameters.items()}
 
 
 def _parts(text: Text) -> dict[str, Any]:
